@@ -1,0 +1,1 @@
+//! A stateful stand-in of Google Calendar API v3.

@@ -1,0 +1,1 @@
+//! Three-way field merge and policies. Pure: no I/O, no clock.

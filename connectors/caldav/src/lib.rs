@@ -1,0 +1,1 @@
+//! CalDAV: Apple, Nextcloud, Radicale, Fastmail and every other RFC 4791 server.

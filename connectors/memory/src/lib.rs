@@ -1,0 +1,1 @@
+//! The reference connector: the smallest correct one.

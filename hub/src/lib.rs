@@ -1,0 +1,1 @@
+//! Library and binary concord: the API, jobs, configuration.

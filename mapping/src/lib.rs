@@ -1,0 +1,1 @@
+//! Lenses: vendor JSON and iCalendar to the model and back, from one declaration. No I/O.

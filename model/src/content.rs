@@ -1,0 +1,171 @@
+//! What a record says: the fields of its master and of each override.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Field values by name. Three states: absent (not said), `null` (cleared), a value.
+pub type Fields = BTreeMap<String, Value>;
+
+/// Which part of a record a value belongs to: the master, or the override of the occurrence that was to start at
+/// the key's wall time (in the master's zone; `2026-01-05T09:00:00`, or `2026-01-05` for an all-day series).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct PartKey(String);
+
+impl PartKey {
+    /// The master: the record itself.
+    pub const MASTER: Self = Self(String::new());
+
+    /// The override whose original start is this wall time.
+    #[must_use]
+    pub fn occurrence(original_start: impl Into<String>) -> Self {
+        Self(original_start.into())
+    }
+
+    /// Whether this is the master.
+    #[must_use]
+    pub fn is_master(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The original start; empty for the master.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PartKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_master() { "master" } else { &self.0 })
+    }
+}
+
+/// One field of one part.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FieldPath {
+    /// The part.
+    #[serde(default, skip_serializing_if = "PartKey::is_master")]
+    pub part: PartKey,
+    /// The field's name.
+    pub field: String,
+}
+
+impl FieldPath {
+    /// A field of the master.
+    #[must_use]
+    pub fn master(field: impl Into<String>) -> Self {
+        Self {
+            part: PartKey::MASTER,
+            field: field.into(),
+        }
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.part.is_master() {
+            f.write_str(&self.field)
+        } else {
+            write!(f, "overrides.{}.{}", self.part.as_str(), self.field)
+        }
+    }
+}
+
+/// A record's whole content in canonical form: the master's fields, and what each override says differently.
+///
+/// Overrides are *sparse*: a field that is absent is inherited from the master, `null` is cleared for this
+/// occurrence, and an override that says nothing does not exist. A deleted occurrence is an override whose
+/// `status` is `cancelled`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// The master's fields. Never `null` in canonical form.
+    #[serde(default)]
+    pub fields: Fields,
+    /// Overrides by original start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<PartKey, Fields>,
+}
+
+impl Content {
+    /// Content of a record without overrides.
+    #[must_use]
+    pub fn new(fields: Fields) -> Self {
+        Self {
+            fields,
+            overrides: BTreeMap::new(),
+        }
+    }
+
+    /// The value at a path; `None` when absent.
+    #[must_use]
+    pub fn get(&self, path: &FieldPath) -> Option<&Value> {
+        if path.part.is_master() {
+            self.fields.get(&path.field)
+        } else {
+            self.overrides.get(&path.part)?.get(&path.field)
+        }
+    }
+
+    /// Sets or, with `None`, removes the value at a path. On the master `null` removes; on an override `null` is
+    /// kept, because there it means "cleared for this occurrence".
+    pub fn set(&mut self, path: &FieldPath, value: Option<Value>) {
+        if path.part.is_master() {
+            match value {
+                None | Some(Value::Null) => self.fields.remove(&path.field),
+                Some(value) => self.fields.insert(path.field.clone(), value),
+            };
+            return;
+        }
+        match value {
+            Some(value) => {
+                self.overrides
+                    .entry(path.part.clone())
+                    .or_default()
+                    .insert(path.field.clone(), value);
+            }
+            None => {
+                if let Some(fields) = self.overrides.get_mut(&path.part) {
+                    fields.remove(&path.field);
+                    if fields.is_empty() {
+                        self.overrides.remove(&path.part);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every path that has a value, master first.
+    pub fn paths(&self) -> impl Iterator<Item = FieldPath> + '_ {
+        let master = self.fields.keys().map(FieldPath::master);
+        let overrides = self.overrides.iter().flat_map(|(part, fields)| {
+            fields.keys().map(move |field| FieldPath {
+                part: part.clone(),
+                field: field.clone(),
+            })
+        });
+        master.chain(overrides)
+    }
+
+    /// Keeps only the values whose path the predicate accepts.
+    pub fn retain(&mut self, mut keep: impl FnMut(&PartKey, &str) -> bool) {
+        self.fields.retain(|field, _| keep(&PartKey::MASTER, field));
+        self.overrides.retain(|part, fields| {
+            fields.retain(|field, _| keep(part, field));
+            !fields.is_empty()
+        });
+    }
+
+    /// The paths at which two contents differ, each once, in order.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<FieldPath> {
+        let mut paths: Vec<FieldPath> = self.paths().chain(other.paths()).collect();
+        paths.sort();
+        paths.dedup();
+        paths.retain(|path| self.get(path) != other.get(path));
+        paths
+    }
+}

@@ -1,0 +1,28 @@
+//! The unified model and the core words: ids, kinds, records, fields, changes, time.
+//!
+//! This room does no I/O and reads no clock. Everything else in the workspace speaks its words; see
+//! `ARCHITECTURE.md` for how the rooms fit together.
+
+pub mod calendar;
+pub mod canonical;
+pub mod content;
+pub mod event;
+pub mod expand;
+pub mod id;
+pub mod kind;
+mod record;
+pub mod schema;
+pub mod series;
+pub mod time;
+pub mod zone;
+
+pub use calendar::Calendar;
+pub use content::{Content, FieldPath, Fields, PartKey};
+pub use event::Event;
+pub use id::{
+    ApiKeyId, CollectionId, ConflictId, ConnectionId, IntentId, JobId, LinkId, MirrorId, OrganizationId,
+    QuarantineId, RecordId, UserId,
+};
+pub use kind::Kind;
+pub use schema::{FieldError, FieldSpec, MergeClass, Schema, Scope};
+pub use time::EventTime;

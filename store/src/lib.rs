@@ -1,0 +1,1 @@
+//! The ports on SQLite. The only room that knows SQL.

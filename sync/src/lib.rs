@@ -1,0 +1,1 @@
+//! Observe, plan, execute, over ports. Knows no SQL, no HTTP.

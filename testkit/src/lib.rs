@@ -1,0 +1,4 @@
+//! Conformance suite for connectors, store behaviour suite, real-server harness.
+
+pub mod corpus;
+pub mod harness;

@@ -1,0 +1,37 @@
+# The daily commands; each is a plain script or one cargo line, so `just` itself is a convenience.
+
+# list the commands
+default:
+    @just --list
+
+# what CI runs: format, lints, documentation, tests
+check:
+    scripts/check
+
+# all tests, or those the words name: just test -p model
+test *words:
+    scripts/test {{ words }}
+
+# format every file
+fmt:
+    cargo fmt --all
+
+# clippy with warnings as errors, licences and bans, spelling
+lint:
+    scripts/lint
+
+# the crates' documentation, warnings as errors
+docs:
+    scripts/docs
+
+# Concord, vdirsyncer and the bare protocol side by side on one private Radicale
+bench *words:
+    scripts/bench {{ words }}
+
+# the architecture and the engine's invariants only: imports, properties, simulator
+prove:
+    scripts/test --workspace -E 'binary(architecture) | test(/law|invariant|proof|simulator/)'
+
+# the hub with simulated vendors in one process
+demo:
+    cargo run --release --locked --bin concord -- demo

@@ -1,0 +1,98 @@
+//! Writing: each write is an intent that was stored before it is sent.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::{Content, FieldPath, IntentId, Kind, PartKey};
+
+use crate::collection::RemoteCollection;
+use crate::context::Context;
+use crate::error::Error;
+use crate::pull::{RemoteObject, SeriesPart};
+use crate::{RemoteId, RemoteVersion};
+
+/// One write to one remote object.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The intent behind it. A created object's id or marker is derived from it, so that a create whose answer was
+    /// lost can be found again.
+    pub intent: IntentId,
+    /// What is written.
+    pub kind: Kind,
+    /// Which part: the master for [`crate::SeriesModel::Whole`], else the part whose object this is.
+    pub part: PartKey,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do with a remote object.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Make it. For [`crate::SeriesModel::PerPart`] the master is made, with the cancelled occurrences if it can
+    /// carry them; the other overrides follow as updates.
+    Create {
+        /// What it shall say.
+        content: Content,
+    },
+    /// Change what is named and nothing else.
+    Update {
+        /// The object.
+        target: Target,
+        /// The record's whole content as it shall be.
+        content: Content,
+        /// The paths that differ from what the object says now.
+        changed: BTreeSet<FieldPath>,
+    },
+    /// Remove it.
+    Delete {
+        /// The object.
+        target: Target,
+    },
+}
+
+/// The object a write goes to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its id; `None` for an override that is not an object of its own yet (then `series` is set).
+    pub id: Option<RemoteId>,
+    /// The version that was read: the write is conditional on it. `None` where the provider has none.
+    pub version: Option<RemoteVersion>,
+    /// The object as last seen.
+    pub raw: Option<Bytes>,
+    /// For an override that is an object of its own: whose it is.
+    pub series: Option<SeriesPart>,
+}
+
+/// What a write came to.
+#[derive(Debug, Clone)]
+pub enum Applied {
+    /// The object as the provider holds it now: read back, or answered by the write itself. Never merely assumed.
+    Stored(Box<RemoteObject>),
+    /// The object is gone. Deleting what is not there succeeds.
+    Gone,
+}
+
+/// The writing facet.
+#[async_trait]
+pub trait Push: Send + Sync {
+    /// Carries out the writes, one outcome each, in order. A failed one does not stop the others. Nobody is
+    /// notified by them.
+    async fn apply(
+        &self,
+        ctx: &Context,
+        collection: &RemoteCollection,
+        writes: &[Write],
+    ) -> Vec<Result<Applied, Error>>;
+
+    /// Looks for the object that a create with this intent would have made. Asked before a create is sent again.
+    ///
+    /// # Errors
+    /// When it cannot be told whether the object is there.
+    async fn probe(
+        &self,
+        ctx: &Context,
+        collection: &RemoteCollection,
+        write: &Write,
+    ) -> Result<Option<RemoteObject>, Error>;
+}

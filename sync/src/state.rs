@@ -1,0 +1,492 @@
+//! What the engine persists: connections, collections, records, links, intents, mirrors, conflicts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use connector_sdk::{Cursor, RemoteCollection, RemoteId, RemoteVersion};
+use model::{
+    CollectionId, ConflictId, ConnectionId, Content, FieldPath, IntentId, JobId, Kind, LinkId, MirrorId,
+    OrganizationId, PartKey, QuarantineId, RecordId, UserId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// An authorised account at a provider. Its credentials are not in here: they are sealed in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The connector that serves it.
+    pub provider: String,
+    /// Its name for people.
+    pub name: String,
+    /// The user whose account it is, where it is personal.
+    pub owner: Option<UserId>,
+    /// Settings: `base_url` and what only the connector understands.
+    pub config: Map<String, Value>,
+    /// How it is doing.
+    pub health: Health,
+    /// Why it is not `active`, for a person.
+    pub health_reason: Option<String>,
+    /// When its collections were last listed, epoch milliseconds.
+    pub discovered_at: Option<i64>,
+    /// When a sync last ended well, epoch milliseconds.
+    pub synced_at: Option<i64>,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+}
+
+/// How a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Working.
+    Active,
+    /// The last attempt failed; it is tried again by itself.
+    Degraded,
+    /// Its credentials are refused; someone has to give new ones.
+    NeedsReauth,
+    /// Someone paused it.
+    Paused,
+}
+
+/// A container on a connection, as the hub keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collection {
+    /// Its id.
+    pub id: CollectionId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The connection it is on.
+    pub connection: ConnectionId,
+    /// What the provider says of it.
+    pub remote: RemoteCollection,
+    /// Where the hub stands in its history; `None` before the first complete pull and after a lost cursor.
+    pub cursor: Option<Cursor>,
+    /// When it was last completely enumerated, epoch milliseconds.
+    pub enumerated_at: Option<i64>,
+    /// Whether it is synced.
+    pub enabled: bool,
+    /// Set when a pull stopped because it would have deleted too much: what it would have done, for a person.
+    pub hold: Option<String>,
+}
+
+/// The hub's object of a kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: RecordId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Rises by one with every change.
+    pub version: i64,
+    /// The shared fields, canonical.
+    pub content: Content,
+    /// When and from where each field last changed; fields that still have their first value are not listed.
+    pub clocks: BTreeMap<String, FieldClock>,
+    /// The link it came from; per-link fields shown with the record are those of this link.
+    pub home: Option<LinkId>,
+    /// Whether it was deleted. Deleted records stay, so that nothing brings them back.
+    pub deleted: bool,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+    /// Epoch milliseconds.
+    pub updated_at: i64,
+}
+
+/// When and from where a field last changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldClock {
+    /// The record version that the change made.
+    pub version: i64,
+    /// Who made it.
+    pub origin: Origin,
+}
+
+/// Who made a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+pub enum Origin {
+    /// A client of the API, by its key's id.
+    Api(String),
+    /// A provider, through this link.
+    Link(LinkId),
+    /// Someone who resolved this conflict.
+    Conflict(ConflictId),
+    /// The hub itself.
+    Hub,
+}
+
+/// The tie between a record and one remote object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// Its id.
+    pub id: LinkId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The record.
+    pub record: RecordId,
+    /// The connection of the remote object.
+    pub connection: ConnectionId,
+    /// The collection of the remote object.
+    pub collection: CollectionId,
+    /// The record's kind.
+    pub kind: Kind,
+    /// Rises by one with every change of the link: its optimistic lock.
+    pub revision: i64,
+    /// How it stands.
+    pub state: LinkState,
+    /// The remote object of each part. With [`connector_sdk::SeriesModel::Whole`] only the master has one.
+    pub parts: BTreeMap<PartKey, RemotePart>,
+    /// The two snapshots.
+    pub snapshots: Snapshots,
+    /// The hub's side of the per-link fields.
+    pub local: Content,
+    /// Paths that wait for a person's decision: neither taken nor sent.
+    pub held: BTreeSet<FieldPath>,
+    /// Whether the hub's side may have something to send.
+    pub dirty: bool,
+    /// Whether the remote object is to go.
+    pub removing: bool,
+    /// Failed attempts to write since the last that succeeded.
+    pub attempts: u32,
+    /// Not to be written before, epoch milliseconds.
+    pub not_before: i64,
+}
+
+/// Where a part lives at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemotePart {
+    /// Its id there.
+    pub id: RemoteId,
+    /// The version last seen.
+    pub version: Option<RemoteVersion>,
+}
+
+/// What the hub last agreed on with the provider, on both sides and in canonical form.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// The provider's last value.
+    pub remote: Content,
+    /// The hub value that it stands for.
+    pub hub: Content,
+}
+
+/// How a link stands, visible to everyone who sees the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum LinkState {
+    /// Both sides agree.
+    Synced,
+    /// Something is on its way.
+    Pending,
+    /// The provider refuses the hub's value for good. Retry or revert.
+    Rejected {
+        /// Why, in the provider's words.
+        reason: String,
+    },
+}
+
+/// A remote write, written down before it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// Its id; a created object's remote id derives from it.
+    pub id: IntentId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The link it writes through.
+    pub link: LinkId,
+    /// The connection of the link.
+    pub connection: ConnectionId,
+    /// The part it writes.
+    pub part: PartKey,
+    /// What it does.
+    pub action: IntentAction,
+    /// The hub's side that was sent, per-link fields included.
+    pub sent: Content,
+    /// The paths it writes.
+    pub changed: BTreeSet<FieldPath>,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+}
+
+/// What an intent does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentAction {
+    /// Makes a remote object.
+    Create,
+    /// Changes one.
+    Update,
+    /// Removes one.
+    Delete,
+}
+
+impl IntentAction {
+    /// The name in the store and in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A set of collections that hold the same records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mirror {
+    /// Its id.
+    pub id: MirrorId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Its name for people.
+    pub name: String,
+    /// The kind of the records.
+    pub kind: Kind,
+    /// Who takes part.
+    pub members: Vec<Member>,
+    /// What happens when two sides changed the same field.
+    pub policy: conflict::Rule,
+    /// Fields with an owner: the collection that decides, or the hub.
+    pub field_owners: BTreeMap<String, FieldOwner>,
+    /// What happens to edits on a member that is only a target.
+    pub target_edits: TargetEdits,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+}
+
+/// A collection's part in a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Member {
+    /// The collection.
+    pub collection_id: CollectionId,
+    /// Whether it gives, takes, or both.
+    pub role: MemberRole,
+}
+
+/// Whether a member gives, takes, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// Its records go to the targets.
+    Source,
+    /// It receives.
+    Target,
+    /// Both.
+    Both,
+}
+
+impl MemberRole {
+    /// Whether records of this member go to others.
+    #[must_use]
+    pub const fn gives(self) -> bool {
+        matches!(self, Self::Source | Self::Both)
+    }
+
+    /// Whether this member receives.
+    #[must_use]
+    pub const fn takes(self) -> bool {
+        matches!(self, Self::Target | Self::Both)
+    }
+}
+
+/// Who decides on a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldOwner {
+    /// The hub.
+    Hub,
+    /// The provider behind this collection.
+    Collection(CollectionId),
+}
+
+/// What happens to edits on a member that is only a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetEdits {
+    /// They are taken like any other.
+    Keep,
+    /// They are undone, and logged.
+    Revert,
+}
+
+/// A clash of edits, and the value that lost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    /// Its id.
+    pub id: ConflictId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The record.
+    pub record: RecordId,
+    /// The link at which the sides met.
+    pub link: LinkId,
+    /// The field; `None` when a whole record was deleted on one side and edited on the other.
+    pub path: Option<FieldPath>,
+    /// The value both had before.
+    pub base: Option<Value>,
+    /// The hub's value.
+    pub hub: Option<Value>,
+    /// The provider's value.
+    pub remote: Option<Value>,
+    /// Who was given right; `None` while a person is asked.
+    pub winner: Option<conflict::Side>,
+    /// Which rule decided.
+    pub rule: conflict::Rule,
+    /// Whether someone has dealt with it.
+    pub resolved_at: Option<i64>,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+}
+
+/// Something a provider sent, or refused, that could not be dealt with, kept with its reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarantine {
+    /// Its id.
+    pub id: QuarantineId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Where it came from.
+    pub collection: CollectionId,
+    /// The remote object.
+    pub remote: RemoteId,
+    /// The version that could not be read; it is looked at again when that changes.
+    pub version: Option<RemoteVersion>,
+    /// What is wrong, for a person.
+    pub reason: String,
+    /// What was sent.
+    pub raw: bytes::Bytes,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+}
+
+/// An entry of the feed, before the store gives it its `seq`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedEntry {
+    /// What happened.
+    pub action: FeedAction,
+    /// What it happened to: a record, or a connection, conflict, ... by its id's text.
+    pub subject: String,
+    /// Its kind: a record's kind, or `connection`, `conflict`, `mirror`.
+    pub kind: String,
+    /// The record's version after it.
+    pub version: i64,
+    /// The paths that changed.
+    pub changed: Vec<String>,
+    /// Who did it.
+    pub origin: Origin,
+    /// Epoch milliseconds.
+    pub at: i64,
+}
+
+/// What happened to a subject of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedAction {
+    /// It is new.
+    Created,
+    /// It changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
+impl FeedAction {
+    /// The name in the store and the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Background work, before it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What to do.
+    pub task: JobTask,
+    /// Not before, epoch milliseconds.
+    pub run_at: i64,
+}
+
+/// What a job does. Work on one connection never runs twice at once, whatever its task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum JobTask {
+    /// Pull all collections of a connection, then push.
+    Sync {
+        /// The connection.
+        connection: ConnectionId,
+        /// List the collections anew, however recent the last listing is.
+        discover: bool,
+        /// Carry out deletes even if they exceed the breaker's share.
+        approve_deletes: bool,
+    },
+    /// Push what is dirty on a connection.
+    Push {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// Link the records of a mirror's sources to its targets.
+    Mirror {
+        /// The mirror.
+        mirror: MirrorId,
+    },
+}
+
+impl JobTask {
+    /// The name in the store and the API.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sync { .. } => "sync",
+            Self::Push { .. } => "push",
+            Self::Mirror { .. } => "mirror",
+        }
+    }
+
+    /// What must not be worked on by two jobs at once.
+    #[must_use]
+    pub fn lane(&self) -> String {
+        match self {
+            Self::Sync { connection, .. } | Self::Push { connection } => connection.to_string(),
+            Self::Mirror { mirror } => mirror.to_string(),
+        }
+    }
+}
+
+/// A claimed job and the right to commit in its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedJob {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What to do.
+    pub task: JobTask,
+    /// How often it was claimed before.
+    pub attempts: u32,
+    /// The right to commit.
+    pub fence: Fence,
+}
+
+/// Proof that a node still holds a job: checked in every commit, so that a node that slept cannot write late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The job.
+    pub job: JobId,
+    /// Rises with every claim.
+    pub token: i64,
+}

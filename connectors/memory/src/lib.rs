@@ -1,1 +1,15 @@
-//! The reference connector: the smallest correct one.
+//! The reference connector: the smallest correct one. Its provider lives in the process, behind a handle that
+//! tests use to act as another client, to count writes and to make trouble.
+//!
+//! It keeps every field of the model, so whatever does not come back from it was lost by its caller.
+
+mod connector;
+mod fault;
+mod provider;
+mod pull;
+mod push;
+mod state;
+
+pub use connector::{MemoryConnector, connector};
+pub use fault::{Fault, Operation, When};
+pub use provider::{MemoryProvider, Options};

@@ -1,0 +1,246 @@
+//! Writing: each write changes one object, on the condition that it is as it was when it was read.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use connector_sdk::{
+    Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, RemoteObject, SeriesModel,
+    Target, Write,
+};
+use model::{Content, FieldPath, IntentId, PartKey, series};
+
+use crate::connector::MemoryConnector;
+use crate::fault::Operation;
+use crate::provider::State;
+use crate::state::{Record, part_id};
+
+#[async_trait]
+impl Push for MemoryConnector {
+    async fn apply(
+        &self,
+        _ctx: &Context,
+        collection: &RemoteCollection,
+        writes: &[Write],
+    ) -> Vec<Result<Applied, Error>> {
+        let carry_out = |write: &Write| match &write.action {
+            Action::Create { content } => self.provider.write("push.create", |state| {
+                create(state, collection, &write.intent, content)
+            }),
+            Action::Update {
+                target,
+                content,
+                changed,
+            } => self.provider.write("push.update", |state| {
+                update(state, collection, &write.part, target, content, changed)
+            }),
+            Action::Delete { target } => self
+                .provider
+                .write("push.delete", |state| delete(state, collection, target)),
+        };
+        writes.iter().map(carry_out).collect()
+    }
+
+    async fn probe(
+        &self,
+        _ctx: &Context,
+        collection: &RemoteCollection,
+        write: &Write,
+    ) -> Result<Option<RemoteObject>, Error> {
+        self.provider.read(Operation::Probe, "probe", |state| {
+            let versions = state.options.versions;
+            let held = state.collection(collection, "probe")?;
+            Ok(held.object(&created_id(&write.intent), versions))
+        })
+    }
+}
+
+/// The id of the object that an intent creates.
+fn created_id(intent: &IntentId) -> RemoteId {
+    RemoteId(format!(
+        "m{}",
+        intent.as_str().trim_start_matches(IntentId::PREFIX)
+    ))
+}
+
+fn create(
+    state: &mut State,
+    collection: &RemoteCollection,
+    intent: &IntentId,
+    content: &Content,
+) -> Result<Applied, Error> {
+    let per_part = state.options.series == SeriesModel::PerPart;
+    let id = created_id(intent);
+    let held = state.collection(collection, "push.create")?;
+    if held.objects.contains_key(&id) || held.tombstones.contains_key(&id) {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "push.create",
+            "an object with this id exists or existed; nothing was written",
+        ));
+    }
+    let mut record = Record {
+        content: content.clone(),
+        ..Record::default()
+    };
+    if per_part {
+        record
+            .content
+            .overrides
+            .retain(|_, fields| series::is_cancelled(fields));
+        record.listed = record.content.overrides.keys().cloned().collect();
+    }
+    held.records.insert(id.0.clone(), record);
+    state.settle(&collection.id.0, &id.0);
+    stored(state, collection, &id, "push.create")
+}
+
+fn update(
+    state: &mut State,
+    collection: &RemoteCollection,
+    part: &PartKey,
+    target: &Target,
+    content: &Content,
+    changed: &BTreeSet<FieldPath>,
+) -> Result<Applied, Error> {
+    let model = state.options.series;
+    let (record_id, object_id) = locate(state, collection, part, target)?;
+    let held = state.collection(collection, "push.update")?;
+    let Some(record) = held.records.get_mut(&record_id) else {
+        return Err(not_found("push.update"));
+    };
+    let now_starts_elsewhere = part.is_master() && changed.contains(&FieldPath::master("start"));
+    if now_starts_elsewhere {
+        rekey(record, content);
+    }
+    for path in changed {
+        if model == SeriesModel::PerPart && path.part != *part {
+            list_cancelled(record, content, &path.part)?;
+        } else {
+            record.content.set(path, content.get(path).cloned());
+        }
+    }
+    if model == SeriesModel::PerPart && !part.is_master() {
+        // The occurrence is an object of its own from now on, even where it says what the series says.
+        record.listed.remove(part);
+        let fields = content.overrides.get(part).cloned().unwrap_or_default();
+        let own = record.content.overrides.entry(part.clone()).or_default();
+        own.retain(|name, _| fields.contains_key(name));
+    }
+    state.settle(&collection.id.0, &record_id);
+    stored(state, collection, &object_id, "push.update")
+}
+
+/// Finds the record and the object that an update goes to, and checks that the object is as it was read.
+fn locate(
+    state: &mut State,
+    collection: &RemoteCollection,
+    part: &PartKey,
+    target: &Target,
+) -> Result<(String, RemoteId), Error> {
+    let versions = state.options.versions;
+    let held = state.collection(collection, "push.update")?;
+    match (&target.id, &target.series) {
+        (Some(id), _) => {
+            let object = held.objects.get(id).ok_or_else(|| not_found("push.update"))?;
+            if versions
+                && target
+                    .version
+                    .as_ref()
+                    .is_some_and(|read| *read != object.version())
+            {
+                return Err(stale("push.update"));
+            }
+            Ok((object.record.clone(), id.clone()))
+        }
+        (None, Some(series)) => Ok((series.series.0.clone(), part_id(&series.series.0, part))),
+        (None, None) => Err(Error::new(
+            ErrorKind::Invalid,
+            "push.update",
+            "the target has neither an id nor a series",
+        )),
+    }
+}
+
+/// Moves the keys of the overrides along with the master's start.
+fn rekey(record: &mut Record, content: &Content) {
+    let listed: Content = Content {
+        fields: record.content.fields.clone(),
+        overrides: record
+            .listed
+            .iter()
+            .map(|key| (key.clone(), series::cancelled()))
+            .collect(),
+    };
+    record.listed = series::aligned(&listed, content).overrides.into_keys().collect();
+    record.content = series::aligned(&record.content, content);
+}
+
+/// A master of [`SeriesModel::PerPart`] can list cancelled occurrences; everything else of an occurrence is an
+/// object of its own.
+fn list_cancelled(record: &mut Record, content: &Content, key: &PartKey) -> Result<(), Error> {
+    match content.overrides.get(key) {
+        Some(fields) if series::is_cancelled(fields) => {
+            record.content.overrides.insert(key.clone(), series::cancelled());
+            record.listed.insert(key.clone());
+            Ok(())
+        }
+        None if record.listed.remove(key) => {
+            record.content.overrides.remove(key);
+            Ok(())
+        }
+        Some(_) | None => Err(Error::new(
+            ErrorKind::Invalid,
+            "push.update",
+            "an override is an object of its own and is not written with another part",
+        )),
+    }
+}
+
+fn delete(state: &mut State, collection: &RemoteCollection, target: &Target) -> Result<Applied, Error> {
+    let versions = state.options.versions;
+    let held = state.collection(collection, "push.delete")?;
+    let Some(object) = target.id.as_ref().and_then(|id| held.objects.get(id)) else {
+        return Ok(Applied::Gone);
+    };
+    if versions
+        && target
+            .version
+            .as_ref()
+            .is_some_and(|read| *read != object.version())
+    {
+        return Err(stale("push.delete"));
+    }
+    let (record_id, part) = (object.record.clone(), object.part.clone());
+    if part.is_master() {
+        held.records.remove(&record_id);
+    } else if let Some(record) = held.records.get_mut(&record_id) {
+        record.content.overrides.insert(part, series::cancelled());
+    }
+    state.settle(&collection.id.0, &record_id);
+    Ok(Applied::Gone)
+}
+
+fn stored(
+    state: &mut State,
+    collection: &RemoteCollection,
+    id: &RemoteId,
+    operation: &'static str,
+) -> Result<Applied, Error> {
+    let versions = state.options.versions;
+    let object = state.collection(collection, operation)?.object(id, versions);
+    object
+        .map(|object| Applied::Stored(Box::new(object)))
+        .ok_or_else(|| not_found(operation))
+}
+
+fn not_found(operation: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, operation, "there is no such object")
+}
+
+fn stale(operation: &'static str) -> Error {
+    Error::new(
+        ErrorKind::VersionConflict,
+        operation,
+        "the object changed since it was read; nothing was written",
+    )
+}

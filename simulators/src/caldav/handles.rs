@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::{CalendarConfig, Config};
 use super::quirks::{Operation, Quirks};
@@ -99,9 +99,16 @@ impl CaldavServer {
 
     /// Runs `edit` once, just before the next PUT is handled: somebody else's change between a client's read and
     /// its write. `edit` should hold a [`CalendarHandle`] only, not a server, which would keep the port open.
-    pub fn before_next_put(&self, edit: impl Fn() + Send + Sync + 'static) {
+    pub fn before_next_put(&self, edit: impl FnOnce() + Send + 'static) {
+        let edit = Mutex::new(Some(edit));
+        let once = move || {
+            let edit = edit.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(edit) = edit {
+                edit();
+            }
+        };
         self.faults
-            .next(Match::method(http::Method::PUT), Fault::before(edit));
+            .next(Match::method(http::Method::PUT), Fault::before(once));
     }
 
     /// A calendar, whether it exists or not.

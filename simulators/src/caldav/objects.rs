@@ -52,17 +52,21 @@ fn rejection(
     of(quirks.reject_uids.get(object.uid.as_ref()?)?).and_then(|status| StatusCode::from_u16(status).ok())
 }
 
-pub(crate) fn get(state: &State, view: &View<'_>, place: Place<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn get(
+    state: &State,
+    view: &View<'_>,
+    place: Place<'_>,
+    headers: &HeaderMap,
+) -> Result<Answer, Refusal> {
     let object = existing(state, place)?;
     let ics = match served(view.quirks, place.object, object) {
         Served::Refused(status) => return Err(refuse(status, "this object is always refused")),
         Served::Data(ics) => ics,
     };
-    let answer = Answer::text(
-        StatusCode::OK,
-        "text/calendar; charset=utf-8; component=VEVENT",
-        ics,
-    );
+    if tags(headers, &header::IF_NONE_MATCH).is_some_and(|known| contains_weakly(&known, &object.etag)) {
+        return Ok(Answer::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, &object.etag));
+    }
+    let answer = Answer::text(StatusCode::OK, "text/calendar; charset=utf-8", ics);
     Ok(match view.quirks.no_etags {
         true => answer,
         false => answer.header(header::ETAG, &object.etag),
@@ -168,14 +172,18 @@ fn check_preconditions(headers: &HeaderMap, present: Option<&Object>) -> Result<
             return failed();
         }
     }
-    if let Some(unwanted) = tags(headers, &header::IF_NONE_MATCH) {
-        // Weak comparison here, strong above (RFC 9110 section 13.1).
-        let same = |tag: &String, etag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
-        if present.is_some_and(|object| unwanted.iter().any(|tag| same(tag, &object.etag))) {
-            return failed();
-        }
+    if let Some(unwanted) = tags(headers, &header::IF_NONE_MATCH)
+        && present.is_some_and(|object| contains_weakly(&unwanted, &object.etag))
+    {
+        return failed();
     }
     Ok(())
+}
+
+/// `If-None-Match` compares weakly, `If-Match` strongly (RFC 9110 section 13.1).
+fn contains_weakly(tags: &[String], etag: &str) -> bool {
+    tags.iter()
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// The header's entity tags; none when it is absent. The server's own tags hold no comma.

@@ -244,7 +244,7 @@ fn dispatch(state: &mut State, view: &View<'_>, target: &Target, call: &Call) ->
             match call.method.as_str() {
                 "PUT" => put(state, view, place, &call.headers, &call.body),
                 "DELETE" => delete(state, view, place, &call.headers),
-                _ => get(state, view, place),
+                _ => get(state, view, place, &call.headers),
             }
         }
         ("MKCALENDAR", Target::Calendar(account, name)) => {

@@ -7,5 +7,5 @@ mod element;
 pub mod merge;
 pub mod policy;
 
-pub use merge::{Clash, Merged, Sides, merge};
+pub use merge::{Clash, Merged, Sides, Support, merge};
 pub use policy::{Policy, Rule, Side};

@@ -79,7 +79,11 @@ impl Policy {
     /// The side that owns a field, if any.
     #[must_use]
     pub fn owner(&self, field: &str) -> Option<Side> {
-        if self.revert_remote { Some(Side::Hub) } else { self.owners.get(field).copied() }
+        if self.revert_remote {
+            Some(Side::Hub)
+        } else {
+            self.owners.get(field).copied()
+        }
     }
 
     /// The rule for a clash on a field.

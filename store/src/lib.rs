@@ -1,1 +1,40 @@
 //! The ports on SQLite. The only room that knows SQL.
+//!
+//! [`SqliteStore`] implements [`sync::ports::Store`] and [`sync::ports::Jobs`] for the engine, and carries what the
+//! hub needs beyond them, one file per resource. Every query takes the organization first.
+
+mod changes;
+mod collections;
+mod conflicts;
+mod connections;
+mod credentials;
+mod events;
+mod facts;
+mod idempotency;
+mod jobs;
+mod keys;
+mod links;
+mod mirrors;
+mod open;
+mod organizations;
+mod page;
+mod quarantine;
+mod records;
+mod seal;
+
+pub use changes::{Change, FeedHead};
+pub use conflicts::ConflictFilter;
+pub use connections::ConnectionPatch;
+pub use events::EventFilter;
+pub use facts::Facts;
+pub use idempotency::IdempotencyClaim;
+pub use jobs::{Job, JobFilter, JobState};
+pub use keys::ApiKey;
+pub use links::LinkFilter;
+pub use open::{Durability, OpenError, OpenMode, Options, SqliteStore};
+pub use organizations::Organization;
+pub use page::{Page, Paging};
+pub use quarantine::QuarantineFilter;
+pub use records::{RecordFilter, RecordView};
+pub use seal::{KeyError, MasterKey};
+pub use sync::ports::StoreError;

@@ -1,10 +1,13 @@
 //! Lenses: vendor JSON and iCalendar to the model and back, from one declaration. No I/O.
+//!
+//! A mapping is data: a table of [`Row`]s, each `model field <-> vendor path` with a named [`Codec`]. The
+//! [`engine`] reads and writes from the same table, so the two directions cannot disagree. The laws that every
+//! mapping keeps (GetPut, PutGet, idempotent projection, frame) are properties in `tests/laws.rs`.
 
-/// One field that a mapping covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldSupport {
-    /// The model's name of it.
-    pub field: &'static str,
-    /// Whether it can be written; a field that cannot is read only.
-    pub writable: bool,
-}
+pub mod engine;
+mod error;
+mod html;
+pub mod ical;
+
+pub use engine::{Codec, Direction, FieldSupport, Row};
+pub use error::{MappingError, Reason};

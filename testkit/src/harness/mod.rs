@@ -1,6 +1,7 @@
 //! Real servers as private instances: each test starts its own on a free loopback port and stops it again. What a
 //! test needs and the machine lacks is a failure that says `run scripts/setup`, never a silent skip.
 
+mod cut;
 pub mod process;
 pub mod proxy;
 pub mod radicale;

@@ -3,25 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::{Method, Response, StatusCode};
-use axum::serve::{IncomingStream, Listener};
-use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
+
+use super::cut::{Cut, CuttableListener};
 
 /// Methods that change something at a CalDAV or JSON server. POST is among them: a vendor's query by POST must be
 /// counted by path.
@@ -192,8 +188,9 @@ impl CountingProxy {
             http,
             ledger: Arc::default(),
         };
-        let listener = CuttableListener(TcpListener::bind(("127.0.0.1", 0)).await?);
-        let address = listener.0.local_addr()?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let listener = CuttableListener(listener);
         let router = Router::new().fallback(pass).with_state(shared.clone());
         let service = router.into_make_service_with_connect_info::<Cut>();
         let serving = tokio::spawn(async move {
@@ -290,7 +287,7 @@ async fn pass(
     let status = answer.as_ref().map(Response::status);
     shared.ledger().seen.push(SeenRequest { method, path, status });
     answer.unwrap_or_else(|| {
-        cut.0.store(true, Ordering::Release);
+        cut.now();
         plain(StatusCode::BAD_GATEWAY, String::new())
     })
 }
@@ -330,72 +327,4 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response
-}
-
-/// Tells a connection to break instead of writing an answer.
-#[derive(Clone, Debug, Default)]
-struct Cut(Arc<AtomicBool>);
-
-struct CuttableListener(TcpListener);
-
-struct CuttableStream {
-    inner: TcpStream,
-    cut: Cut,
-}
-
-impl Listener for CuttableListener {
-    type Io = CuttableStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (inner, address) = Listener::accept(&mut self.0).await;
-        (
-            CuttableStream {
-                inner,
-                cut: Cut::default(),
-            },
-            address,
-        )
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, CuttableListener>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().cut.clone()
-    }
-}
-
-impl AsyncRead for CuttableStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut TaskContext<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for CuttableStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut TaskContext<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.cut.0.load(Ordering::Acquire) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
 }

@@ -32,15 +32,15 @@ async fn a_private_radicale_serves_a_loaded_collection() {
     let loaded = radicale
         .load_collection(
             "alice",
-            "work",
+            "team",
             events.iter().map(|event| (&event.name, &event.ics)),
         )
         .unwrap();
     assert_eq!(loaded, 20);
 
     let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
-    let url = radicale.collection_url("alice", "work").unwrap();
-    let body = multiget("/alice/work/", &names);
+    let url = radicale.collection_url("alice", "team").unwrap();
+    let body = multiget("/alice/team/", &names);
     let answer = radicale.dav("REPORT", url, "alice", 1, &body).await.unwrap();
     assert_eq!(answer.matches("BEGIN:VCALENDAR").count(), 20);
     for event in &events {
@@ -84,14 +84,14 @@ async fn another_client_of_radicale_puts_and_deletes() {
     let radicale = Radicale::start().await.unwrap();
     let event = corpus::events(1, 1).remove(0);
     radicale
-        .load_collection::<&str, &str>("alice", "work", [])
+        .load_collection::<&str, &str>("alice", "team", [])
         .unwrap();
     let etag = radicale
-        .put("alice", "work", "new.ics", &event.ics, None)
+        .put("alice", "team", "new.ics", &event.ics, None)
         .await
         .unwrap();
     let stored = radicale
-        .read_item("alice", "work", "new.ics")
+        .read_item("alice", "team", "new.ics")
         .unwrap()
         .expect("the file is there");
     assert!(stored.contains(&event.uid));
@@ -100,19 +100,19 @@ async fn another_client_of_radicale_puts_and_deletes() {
         .ics
         .replace("VERSION:2.0\r\n", "VERSION:2.0\r\nX-WR-CALDESC:changed\r\n");
     radicale
-        .put("alice", "work", "new.ics", &changed, Some(&etag))
+        .put("alice", "team", "new.ics", &changed, Some(&etag))
         .await
         .unwrap();
     let stale = radicale
-        .put("alice", "work", "new.ics", &event.ics, Some(&etag))
+        .put("alice", "team", "new.ics", &event.ics, Some(&etag))
         .await
         .unwrap_err();
     assert!(stale.to_string().contains("412"), "{stale}");
-    assert_eq!(radicale.items("alice", "work").unwrap().len(), 1);
+    assert_eq!(radicale.items("alice", "team").unwrap().len(), 1);
 
-    radicale.delete("alice", "work", "new.ics").await.unwrap();
-    assert_eq!(radicale.read_item("alice", "work", "new.ics").unwrap(), None);
-    assert!(radicale.delete("alice", "work", "new.ics").await.is_err());
+    radicale.delete("alice", "team", "new.ics").await.unwrap();
+    assert_eq!(radicale.read_item("alice", "team", "new.ics").unwrap(), None);
+    assert!(radicale.delete("alice", "team", "new.ics").await.is_err());
 }
 
 #[tokio::test]
@@ -128,11 +128,11 @@ async fn a_stopped_radicale_leaves_no_process() {
 async fn the_proxy_counts_writes_and_reads_at_a_real_radicale() {
     let radicale = Radicale::start().await.unwrap();
     radicale
-        .load_collection::<&str, &str>("alice", "work", [])
+        .load_collection::<&str, &str>("alice", "team", [])
         .unwrap();
     let proxy = CountingProxy::start(radicale.base_url()).await.unwrap();
     let event = corpus::events(1, 1).remove(0);
-    let url = proxy.base_url().unwrap().join("alice/work/one.ics").unwrap();
+    let url = proxy.base_url().unwrap().join("alice/team/one.ics").unwrap();
     let http = client();
     let send = |method: Method, body: String| {
         let alice = &radicale.credentials;
@@ -195,21 +195,21 @@ async fn the_proxy_injects_statuses_delays_and_broken_connections() {
 async fn a_lost_answer_at_radicale_is_a_write_that_happened() {
     let radicale = Radicale::start().await.unwrap();
     radicale
-        .load_collection::<&str, &str>("alice", "work", [])
+        .load_collection::<&str, &str>("alice", "team", [])
         .unwrap();
     let proxy = CountingProxy::start(radicale.base_url()).await.unwrap();
     proxy.inject(Fault::new(FaultAction::LoseAnswer).method(Method::PUT));
     let event = corpus::events(1, 1).remove(0);
     let alice = &radicale.credentials;
     let answer = client()
-        .put(proxy.base_url().unwrap().join("alice/work/one.ics").unwrap())
+        .put(proxy.base_url().unwrap().join("alice/team/one.ics").unwrap())
         .basic_auth(&alice.user, Some(&alice.password))
         .body(event.ics)
         .send()
         .await;
     assert!(answer.is_err(), "the answer is lost");
     assert!(
-        radicale.read_item("alice", "work", "one.ics").unwrap().is_some(),
+        radicale.read_item("alice", "team", "one.ics").unwrap().is_some(),
         "the write is not"
     );
     assert_eq!(proxy.writes().len(), 1);

@@ -310,6 +310,22 @@ pub fn write<'r, T: Tree>(
     Ok(changed)
 }
 
+/// Says every row's value whatever the object says now: for an object that was not seen.
+///
+/// # Errors
+/// The first row whose value cannot be written.
+pub fn force<'r, T: Tree>(
+    rows: impl IntoIterator<Item = &'r Row>,
+    tree: &mut T,
+    fields: &Fields,
+) -> Result<(), MappingError> {
+    for row in rows.into_iter().filter(|row| row.direction == Direction::Both) {
+        let wanted = fields.get(row.field).filter(|value| !value.is_null());
+        put(tree, row, wanted).map_err(|problem| problem.at(row.field, row.path))?;
+    }
+    Ok(())
+}
+
 /// The rows that an override may have a value for.
 pub fn override_rows(rows: &'static [Row]) -> impl Iterator<Item = &'static Row> {
     rows.iter().filter(|row| {

@@ -6,6 +6,7 @@
 
 pub mod engine;
 mod error;
+pub mod google;
 mod html;
 pub mod ical;
 

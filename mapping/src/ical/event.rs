@@ -13,15 +13,15 @@ use crate::engine::{Codec, Problem, Row, Tree};
 
 /// A `VEVENT` with the zones of the object that it stands in.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
-    pub(super) component: Component,
-    pub(super) zones: Arc<Zones>,
+pub(crate) struct Event {
+    pub(crate) component: Component,
+    pub(crate) zones: Arc<Zones>,
     /// Zones that were written and that the object does not define yet.
-    pub(super) introduced: BTreeSet<String>,
+    pub(crate) introduced: BTreeSet<String>,
 }
 
 impl Event {
-    pub(super) fn new(component: Component, zones: Arc<Zones>) -> Self {
+    pub(crate) fn new(component: Component, zones: Arc<Zones>) -> Self {
         Self {
             component,
             zones,

@@ -47,6 +47,12 @@ impl Line {
         })
     }
 
+    /// The line as one string, not folded.
+    #[must_use]
+    pub fn text(&self) -> String {
+        [self.head.as_str(), ":", self.value.as_str()].concat()
+    }
+
     /// The property's name in upper case.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -126,7 +132,7 @@ impl Line {
 
     /// Appends the line, folded.
     pub(super) fn fold_into(&self, out: &mut Vec<u8>, line_end: &str) {
-        let text = [self.head.as_str(), ":", self.value.as_str()].concat();
+        let text = self.text();
         let mut rest = text.as_str();
         let mut room = FOLD_AT;
         while rest.len() > room {

@@ -4,14 +4,14 @@
 //! `reminders.use_default` cannot be said; times have no fractions of a second; `optional` is only said of
 //! participants and resources; control characters are left out.
 
-mod codecs;
-mod event;
+pub(crate) mod codecs;
+pub(crate) mod event;
 pub mod line;
 mod parts;
 pub mod rows;
 pub mod tree;
 mod vtimezone;
-mod zones;
+pub(crate) mod zones;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -19,10 +19,6 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use model::content::{Content, FieldPath};
 use serde_json::Value;
-
-pub(crate) use codecs::recurrence::{canonical_rule, key_of};
-pub(crate) use codecs::time::{Basic, basic, parse_basic};
-pub(crate) use parts::rekeyed;
 
 use crate::engine::{self, FieldSupport};
 use crate::error::MappingError;

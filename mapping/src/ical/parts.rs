@@ -409,7 +409,7 @@ fn keyed(master: &Slot, others: Vec<Slot>) -> Result<Vec<(PartKey, Slot)>, Mappi
 }
 
 /// One key after the master moved.
-pub(crate) fn rekeyed(key: &PartKey, before: &EventTime, after: &EventTime) -> PartKey {
+fn rekeyed(key: &PartKey, before: &EventTime, after: &EventTime) -> PartKey {
     let moved = series::rekeyed([(key.clone(), Fields::new())].into(), before, after);
     moved.into_keys().next().unwrap_or_else(|| key.clone())
 }

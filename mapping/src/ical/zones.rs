@@ -8,7 +8,7 @@ use super::tree::Component;
 
 /// The `TZID`s that an object defines, and the zone of each.
 #[derive(Debug, Default)]
-pub(super) struct Zones {
+pub(crate) struct Zones {
     /// `None`: the definition could not be tied to a zone.
     defined: HashMap<String, Option<String>>,
     /// The same, in the order of the object.
@@ -17,7 +17,7 @@ pub(super) struct Zones {
 
 impl Zones {
     /// Reads the `VTIMEZONE`s of a calendar.
-    pub(super) fn of(calendar: &Component) -> Self {
+    pub(crate) fn of(calendar: &Component) -> Self {
         let mut zones = Self::default();
         for component in calendar
             .components()
@@ -35,7 +35,7 @@ impl Zones {
 
     /// The IANA zone of a `TZID`: by its name, by what its definition says, or by the IANA name at its end. Never a
     /// guess: an unknown zone stays unknown.
-    pub(super) fn zone(&self, id: &str) -> Option<String> {
+    pub(crate) fn zone(&self, id: &str) -> Option<String> {
         match self.defined.get(id.trim()) {
             Some(zone) => zone.clone(),
             None => by_name(id),
@@ -43,7 +43,7 @@ impl Zones {
     }
 
     /// A `TZID` that this object defines for a zone.
-    pub(super) fn id_of(&self, zone: &str) -> Option<&str> {
+    pub(crate) fn id_of(&self, zone: &str) -> Option<&str> {
         let known = |id: &&String| {
             self.defined
                 .get(*id)

@@ -25,12 +25,7 @@ pub(crate) fn canonical_rule(rule: &str) -> Option<String> {
 
 /// The key of one value of a line of dates, in a series that starts at `start`. A bare day in a timed series means
 /// the occurrence of that day.
-pub(in crate::ical) fn key(
-    event: &Event,
-    line: &Line,
-    value: &str,
-    start: &EventTime,
-) -> Result<PartKey, Problem> {
+pub(crate) fn key(event: &Event, line: &Line, value: &str, start: &EventTime) -> Result<PartKey, Problem> {
     // A period says how long too; the occurrence is told by where it begins.
     let begin = value.split('/').next().unwrap_or_default();
     let time = time::read(line, begin, &event.zones)?;
@@ -49,7 +44,7 @@ pub(crate) fn key_of(time: &EventTime, start: &EventTime) -> PartKey {
     }
 }
 
-pub(in crate::ical) fn recurrence(event: &Event) -> Result<Option<Value>, Problem> {
+pub(crate) fn recurrence(event: &Event) -> Result<Option<Value>, Problem> {
     if event.component.first("EXRULE").is_some() {
         return Err(Problem::new(
             Reason::Unsupported,
@@ -75,11 +70,11 @@ pub(in crate::ical) fn recurrence(event: &Event) -> Result<Option<Value>, Proble
 }
 
 /// The values of a line of dates.
-pub(in crate::ical) fn values(line: &Line) -> impl Iterator<Item = &str> {
+pub(crate) fn values(line: &Line) -> impl Iterator<Item = &str> {
     line.value().split(',').filter(|value| !value.trim().is_empty())
 }
 
-pub(in crate::ical) fn set_recurrence(event: &mut Event, value: Option<&Value>) -> Result<(), Problem> {
+pub(crate) fn set_recurrence(event: &mut Event, value: Option<&Value>) -> Result<(), Problem> {
     let wanted: Recurrence = value.map(typed).transpose()?.unwrap_or_default();
     set_rules(event, wanted.rules);
     let Some(start) = time::start_of(event)? else {
@@ -126,7 +121,7 @@ fn set_rules(event: &mut Event, wanted: Vec<String>) {
 
 /// Keeps of the lines of dates with this name the values whose key the predicate accepts. Lines of which nothing
 /// goes are not touched.
-pub(in crate::ical) fn retain_keys(
+pub(crate) fn retain_keys(
     event: &mut Event,
     name: &str,
     start: &EventTime,
@@ -161,7 +156,7 @@ pub(in crate::ical) fn retain_keys(
 }
 
 /// Adds a line with one date, in the form of the event's start.
-pub(in crate::ical) fn add_date(event: &mut Event, name: &str, key: &PartKey, start: &EventTime) {
+pub(crate) fn add_date(event: &mut Event, name: &str, key: &PartKey, start: &EventTime) {
     let Some(time) = EventTime::from_part_key(key, start) else {
         return;
     };

@@ -74,7 +74,7 @@ fn basic_day(date: Date) -> String {
 }
 
 /// One of a line's values as a time.
-pub(in crate::ical) fn read(line: &Line, value: &str, zones: &Zones) -> Result<EventTime, Problem> {
+pub(crate) fn read(line: &Line, value: &str, zones: &Zones) -> Result<EventTime, Problem> {
     let basic = parse_basic(value)
         .ok_or_else(|| Problem::invalid(format!("{} is no date and no date-time", quoted(value))))?;
     let id = line.param("TZID");
@@ -99,7 +99,7 @@ pub(in crate::ical) fn read(line: &Line, value: &str, zones: &Zones) -> Result<E
 }
 
 /// Makes a line say a time. The name that the line has for the same zone stays.
-pub(in crate::ical) fn write(line: &mut Line, time: &EventTime, known: &Naming<'_>) -> Option<String> {
+pub(crate) fn write(line: &mut Line, time: &EventTime, known: &Naming<'_>) -> Option<String> {
     let mut introduced = None;
     match time {
         EventTime::Date { date } => {
@@ -142,14 +142,14 @@ fn clear_date(line: &mut Line) {
 }
 
 /// The names that an object has for zones.
-pub(in crate::ical) struct Naming<'a> {
-    pub(in crate::ical) zones: &'a Zones,
+pub(crate) struct Naming<'a> {
+    pub(crate) zones: &'a Zones,
     /// The name on the event's `DTSTART`, which need not be defined in the object.
-    pub(in crate::ical) start_id: Option<String>,
+    pub(crate) start_id: Option<String>,
 }
 
 impl<'a> Naming<'a> {
-    pub(in crate::ical) fn of(component: &Component, zones: &'a Zones) -> Self {
+    pub(crate) fn of(component: &Component, zones: &'a Zones) -> Self {
         let start_id = component.first("DTSTART").and_then(|line| line.param("TZID"));
         Self {
             zones,
@@ -167,17 +167,17 @@ impl<'a> Naming<'a> {
 }
 
 /// The event's start.
-pub(in crate::ical) fn start_of(event: &Event) -> Result<Option<EventTime>, Problem> {
+pub(crate) fn start_of(event: &Event) -> Result<Option<EventTime>, Problem> {
     let line = event.component.first("DTSTART");
     line.map(|line| read(line, line.value(), &event.zones))
         .transpose()
 }
 
-pub(in crate::ical) fn start(event: &Event) -> Result<Option<Value>, Problem> {
+pub(crate) fn start(event: &Event) -> Result<Option<Value>, Problem> {
     Ok(start_of(event)?.map(|start| json!(start)))
 }
 
-pub(in crate::ical) fn set_start(event: &mut Event, value: Option<&Value>) -> Result<(), Problem> {
+pub(crate) fn set_start(event: &mut Event, value: Option<&Value>) -> Result<(), Problem> {
     let Some(value) = value else {
         return Err(Problem::new(
             Reason::Missing,
@@ -190,7 +190,7 @@ pub(in crate::ical) fn set_start(event: &mut Event, value: Option<&Value>) -> Re
 }
 
 /// Writes a time into the first line with this name, made if there is none.
-pub(in crate::ical) fn write_line(event: &mut Event, name: &str, time: &EventTime) {
+pub(crate) fn write_line(event: &mut Event, name: &str, time: &EventTime) {
     let zones = std::sync::Arc::clone(&event.zones);
     let known = Naming::of(&event.component, &zones);
     let mut introduced = None;
@@ -200,7 +200,7 @@ pub(in crate::ical) fn write_line(event: &mut Event, name: &str, time: &EventTim
     event.introduced.extend(introduced);
 }
 
-pub(in crate::ical) fn end(event: &Event) -> Result<Option<Value>, Problem> {
+pub(crate) fn end(event: &Event) -> Result<Option<Value>, Problem> {
     let Some(start) = start_of(event)? else {
         return Ok(None);
     };
@@ -246,7 +246,7 @@ fn after(start: &EventTime, duration: Duration) -> EventTime {
     }
 }
 
-pub(in crate::ical) fn set_end(event: &mut Event, value: Option<&Value>) -> Result<(), Problem> {
+pub(crate) fn set_end(event: &mut Event, value: Option<&Value>) -> Result<(), Problem> {
     let Some(value) = value else {
         event
             .component
@@ -288,7 +288,7 @@ fn length(start: &EventTime, end: &EventTime) -> Option<Duration> {
 }
 
 /// An instant of the provider's clock. These are shown, never written: one that cannot be read says nothing.
-pub(in crate::ical) fn moment(event: &Event, name: &str) -> Option<Value> {
+pub(crate) fn moment(event: &Event, name: &str) -> Option<Value> {
     match parse_basic(event.component.first(name)?.value())? {
         Basic::Utc(wall) | Basic::Local(wall) => {
             let instant = TimeZone::UTC.to_timestamp(wall).ok()?;
@@ -299,6 +299,6 @@ pub(in crate::ical) fn moment(event: &Event, name: &str) -> Option<Value> {
 }
 
 /// An instant in the form of `DTSTAMP`.
-pub(in crate::ical) fn stamp(instant: Timestamp) -> String {
+pub(crate) fn stamp(instant: Timestamp) -> String {
     basic(TimeZone::UTC.to_datetime(instant)) + "Z"
 }

@@ -1,1 +1,100 @@
 //! CalDAV: Apple, Nextcloud, Radicale, Fastmail and every other RFC 4791 server.
+//!
+//! Stateless: everything a piece of work needs comes with its `Context`, and a collection's place in history is its
+//! cursor. `README.md` tells how to connect to the servers people use.
+
+mod auth;
+mod cursor;
+mod dav;
+mod discovery;
+mod enumerate;
+mod errors;
+mod free_busy;
+mod hrefs;
+mod multiget;
+mod pull;
+mod push;
+mod scheduling;
+mod xml;
+
+use connector_sdk::{
+    Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Pull, Push,
+    RemoteCollection, SeriesModel,
+};
+use model::{Content, Kind};
+
+use crate::auth::CaldavAuth;
+use crate::free_busy::CaldavActions;
+use crate::pull::CaldavPull;
+use crate::push::CaldavPush;
+
+static INFO: ConnectorInfo = ConnectorInfo {
+    id: "caldav",
+    name: "CalDAV",
+    kinds: &[Kind::Event],
+    default_base_url: None,
+    limits: Limits {
+        requests_per_second: None,
+        timeout_ms: 60_000,
+        max_response_bytes: 64 << 20,
+    },
+    docs_url: "https://www.rfc-editor.org/rfc/rfc4791",
+};
+
+/// The CalDAV connector.
+#[derive(Debug, Clone, Copy)]
+pub struct CaldavConnector(());
+
+/// The CalDAV connector.
+#[must_use]
+pub fn connector() -> CaldavConnector {
+    CaldavConnector(())
+}
+
+impl Connector for CaldavConnector {
+    fn info(&self) -> &ConnectorInfo {
+        &INFO
+    }
+
+    fn capability(&self, kind: Kind) -> Capability {
+        match kind {
+            Kind::Event => Capability {
+                read: true,
+                create: true,
+                update: true,
+                delete: true,
+                incremental: true,
+                reports_deletes: true,
+                conditional: Conditional::Version,
+                // Servers may mail attendees by themselves (RFC 6638), and what holds for one object cannot be
+                // promised for all.
+                notifies: Notifies::Always,
+                client_ids: true,
+                series: SeriesModel::Whole,
+                batch_max: 1,
+                fields: mapping::ical::support(),
+            },
+            Kind::Calendar => Capability::NONE,
+        }
+    }
+
+    fn auth(&self) -> &dyn Auth {
+        &CaldavAuth
+    }
+
+    fn pull(&self) -> Option<&dyn Pull> {
+        Some(&CaldavPull)
+    }
+
+    fn push(&self) -> Option<&dyn Push> {
+        Some(&CaldavPush)
+    }
+
+    fn actions(&self) -> Option<&dyn Actions> {
+        Some(&CaldavActions)
+    }
+
+    fn project(&self, _collection: &RemoteCollection, content: &Content) -> Content {
+        mapping::ical::project(content)
+    }
+}

@@ -1,0 +1,422 @@
+//! The engine: runs jobs. One job works on one connection at a time; see [`Engine::run`].
+
+use std::sync::Arc;
+
+use connector_sdk::{Clock, Error, ErrorKind, Retry};
+use model::{ConnectionId, OrganizationId};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::mirror;
+use crate::ports::{Effect, Entropy, JobFailure, Provider, Providers, Store, StoreError};
+use crate::scene::Scene;
+use crate::state::{ClaimedJob, Collection, Connection, Fence, Health, JobTask};
+
+/// Numbers that bound the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// A pull that would delete more than this many records *and* more than `delete_share` of the collection stops
+    /// and asks.
+    pub delete_floor: usize,
+    /// Share of a collection, in percent, that a pull may delete without asking.
+    pub delete_share_percent: usize,
+    /// Collections are listed anew when the last listing is older, in milliseconds.
+    pub discover_every_ms: i64,
+    /// How often one batch or write is planned anew because someone else was faster.
+    pub max_replans: u32,
+    /// How often a contested write is tried in one run.
+    pub max_write_tries: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            delete_floor: 20,
+            delete_share_percent: 50,
+            discover_every_ms: 3_600_000,
+            max_replans: 8,
+            max_write_tries: 4,
+        }
+    }
+}
+
+/// Shown while a job runs.
+pub trait Progress: Send + Sync {
+    /// So many of so many are done; the total is unknown while the provider has not said.
+    fn report(&self, done: u64, total: Option<u64>);
+}
+
+/// The engine's tools: store, clock, ids. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) settings: Settings,
+}
+
+impl Desk {
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    pub(crate) fn epoch_ms(&self) -> u64 {
+        u64::try_from(self.now_ms()).unwrap_or_default()
+    }
+
+    pub(crate) fn random(&self) -> u128 {
+        self.entropy.random()
+    }
+}
+
+/// The sync engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) desk: Desk,
+    pub(crate) providers: Arc<dyn Providers>,
+}
+
+/// What went wrong inside a job.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error(transparent)]
+    Provider(#[from] Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the {0} is gone; there is nothing left to do")]
+    Gone(&'static str),
+    #[error("stopped before the end; what was committed stays, the rest follows with the next run")]
+    Cancelled,
+    #[error("{0}")]
+    Held(String),
+}
+
+/// What a sync did, as a job's result.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Records made from objects seen for the first time.
+    pub created: u64,
+    /// Records that a provider's edit changed.
+    pub updated: u64,
+    /// Records that a provider's delete removed.
+    pub deleted: u64,
+    /// Objects that could not be understood and were kept aside.
+    pub quarantined: u64,
+    /// Clashes that were logged.
+    pub conflicts: u64,
+    /// Remote writes that took effect.
+    pub written: u64,
+    /// Remote writes that were refused for good.
+    pub rejected: u64,
+    /// Collections that were pulled.
+    pub collections: u64,
+}
+
+/// One run of a job on one connection.
+pub(crate) struct Run<'a> {
+    pub(crate) desk: Desk,
+    pub(crate) organization: OrganizationId,
+    pub(crate) connection: Connection,
+    pub(crate) provider: Provider,
+    pub(crate) fence: Option<&'a Fence>,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a CancellationToken,
+    pub(crate) approve_deletes: bool,
+    pub(crate) summary: Summary,
+    pub(crate) done: u64,
+}
+
+impl Engine {
+    /// An engine over these ports, with default settings.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        providers: Arc<dyn Providers>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            desk: Desk {
+                store,
+                clock,
+                entropy,
+                settings: Settings::default(),
+            },
+            providers,
+        }
+    }
+
+    /// The same engine with other bounds.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.desk.settings = settings;
+        self
+    }
+
+    /// Runs a claimed job to its end. Whatever it commits, it commits under the job's fence.
+    ///
+    /// # Errors
+    /// Why the job ended without success, and when to try again.
+    pub async fn run(
+        &self,
+        job: &ClaimedJob,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) -> Result<serde_json::Value, JobFailure> {
+        let outcome = match &job.task {
+            JobTask::Sync {
+                connection,
+                discover,
+                approve_deletes,
+            } => {
+                self.sync(
+                    job,
+                    connection,
+                    Some((*discover, *approve_deletes)),
+                    progress,
+                    cancel,
+                )
+                .await
+            }
+            JobTask::Push { connection } => self.sync(job, connection, None, progress, cancel).await,
+            JobTask::Mirror { mirror } => {
+                mirror::backfill(&self.desk, &job.organization, mirror, Some(&job.fence), progress).await
+            }
+        };
+        match outcome {
+            Ok(summary) => Ok(serde_json::to_value(summary).unwrap_or_default()),
+            Err(trouble) => Err(self.failure(job, &trouble)),
+        }
+    }
+
+    /// Works on a connection: recover, pull (unless this is only a push), push.
+    async fn sync(
+        &self,
+        job: &ClaimedJob,
+        id: &ConnectionId,
+        pull: Option<(bool, bool)>,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Summary, Trouble> {
+        let organization = &job.organization;
+        let connection = self
+            .desk
+            .store
+            .connection(organization, id)
+            .await?
+            .ok_or(Trouble::Gone("connection"))?;
+        let provider = self.providers.open(&connection).await?;
+        let mut run = Run {
+            desk: self.desk.clone(),
+            organization: organization.clone(),
+            connection,
+            provider,
+            fence: Some(&job.fence),
+            progress,
+            cancel,
+            approve_deletes: pull.is_some_and(|(_, approve)| approve),
+            summary: Summary::default(),
+            done: 0,
+        };
+        let mut outcome = run.work(pull).await;
+        if matches!(&outcome, Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized) {
+            match self.providers.reopen(&run.connection).await {
+                Ok(provider) => {
+                    run.provider = provider;
+                    outcome = run.work(pull).await;
+                }
+                Err(error) => outcome = Err(error.into()),
+            }
+        }
+        run.report_health(&outcome, pull.is_some()).await?;
+        outcome.map(|()| run.summary)
+    }
+
+    fn failure(&self, job: &ClaimedJob, trouble: &Trouble) -> JobFailure {
+        let backoff = 1_000_i64 << job.attempts.min(9);
+        let later = |pause: i64| Some(self.desk.now_ms() + pause);
+        let (code, retry_at) = match trouble {
+            Trouble::Provider(error) => {
+                let code = match error.kind {
+                    ErrorKind::Unauthorized => "provider_unauthorized",
+                    ErrorKind::RateLimited => "provider_rate_limited",
+                    ErrorKind::Unavailable => "provider_unreachable",
+                    ErrorKind::PermissionDenied => "provider_forbidden",
+                    ErrorKind::NotFound
+                    | ErrorKind::VersionConflict
+                    | ErrorKind::AlreadyExists
+                    | ErrorKind::CursorExpired
+                    | ErrorKind::Invalid
+                    | ErrorKind::Unsupported
+                    | ErrorKind::BadSignature
+                    | ErrorKind::Unexpected => "provider_error",
+                };
+                let retry_at = match error.retry {
+                    Retry::Permanent => None,
+                    Retry::After(pause) => later(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)),
+                    Retry::Backoff => later(backoff),
+                };
+                (code, retry_at)
+            }
+            Trouble::Store(StoreError::Fenced(_)) => ("lease_lost", None),
+            Trouble::Store(_) => ("internal", later(backoff)),
+            Trouble::Gone(_) => ("not_found", None),
+            Trouble::Cancelled => ("cancelled", later(0)),
+            Trouble::Held(_) => ("deletes_held", None),
+        };
+        JobFailure {
+            code: code.to_owned(),
+            message: trouble.to_string(),
+            retry_at,
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn work(&mut self, pull: Option<(bool, bool)>) -> Result<(), Trouble> {
+        if let Some((discover, _)) = pull {
+            self.discover(discover).await?;
+        }
+        self.recover().await?;
+        let mut held = None;
+        if pull.is_some() {
+            let collections = self
+                .desk
+                .store
+                .collections(&self.organization, &self.connection.id)
+                .await?;
+            for collection in collections.into_iter().filter(|collection| collection.enabled) {
+                match self.pull(collection).await {
+                    Err(Trouble::Held(reason)) => held = Some(reason),
+                    outcome => outcome?,
+                }
+                self.summary.collections += 1;
+            }
+        }
+        self.push().await?;
+        match held {
+            Some(reason) => Err(Trouble::Held(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Lists the provider's collections when that is due. Collections that are no longer listed stay as they are:
+    /// losing sight deletes nothing.
+    async fn discover(&mut self, now: bool) -> Result<(), Trouble> {
+        let now_ms = self.desk.now_ms();
+        let due = self
+            .connection
+            .discovered_at
+            .is_none_or(|at| now_ms - at >= self.desk.settings.discover_every_ms);
+        if !due && !now {
+            return Ok(());
+        }
+        let Some(pull) = self.provider.connector.pull() else {
+            return Ok(());
+        };
+        let listed = pull.collections(&self.provider.ctx).await?;
+        let known = self
+            .desk
+            .store
+            .collections(&self.organization, &self.connection.id)
+            .await?;
+        let mut effects = Vec::new();
+        for remote in listed {
+            let collection = match known.iter().find(|known| known.remote.id == remote.id) {
+                Some(known) if known.remote == remote => continue,
+                Some(known) => Collection {
+                    remote,
+                    ..known.clone()
+                },
+                None => Collection {
+                    id: model::CollectionId::new(self.desk.epoch_ms(), self.desk.random()),
+                    organization: self.organization.clone(),
+                    connection: self.connection.id.clone(),
+                    remote,
+                    cursor: None,
+                    enumerated_at: None,
+                    enabled: true,
+                    hold: None,
+                },
+            };
+            effects.push(Effect::PutCollection(Box::new(collection)));
+        }
+        effects.push(Effect::Discovered {
+            connection: self.connection.id.clone(),
+            at: now_ms,
+        });
+        self.connection.discovered_at = Some(now_ms);
+        self.commit(effects).await?;
+        Ok(())
+    }
+
+    /// The scene of one of this connection's collections.
+    pub(crate) async fn scene(&self, collection: Collection) -> Result<Scene, Trouble> {
+        let mirrors = self
+            .desk
+            .store
+            .mirrors_of(&self.organization, &collection.id)
+            .await?;
+        let targets = mirror::targets(&self.desk, &collection, &mirrors).await?;
+        Ok(Scene::new(
+            self.provider.clone(),
+            collection,
+            &mirrors,
+            targets,
+            self.desk.now_ms(),
+        ))
+    }
+
+    /// Commits under the job's fence.
+    pub(crate) async fn commit(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.desk
+            .store
+            .commit(&self.organization, self.fence, effects)
+            .await
+    }
+
+    pub(crate) fn check_cancelled(&self) -> Result<(), Trouble> {
+        if self.cancel.is_cancelled() {
+            Err(Trouble::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn advance(&mut self, by: u64, total: Option<u64>) {
+        self.done += by;
+        self.progress.report(self.done, total);
+    }
+
+    /// Says on the connection how the run went. A healthy connection that stays healthy is only told when a whole
+    /// sync ended.
+    async fn report_health(&self, outcome: &Result<(), Trouble>, pulled: bool) -> Result<(), Trouble> {
+        let (health, reason) = match outcome {
+            Ok(()) => (Health::Active, None),
+            Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized => (
+                Health::NeedsReauth,
+                Some(format!("{error}; give the connection new credentials")),
+            ),
+            Err(trouble @ (Trouble::Provider(_) | Trouble::Held(_))) => {
+                (Health::Degraded, Some(trouble.to_string()))
+            }
+            Err(Trouble::Store(_) | Trouble::Gone(_) | Trouble::Cancelled) => return Ok(()),
+        };
+        let synced_at = (outcome.is_ok() && pulled).then(|| self.desk.now_ms());
+        let same = self.connection.health == health && self.connection.health_reason == reason;
+        if same && synced_at.is_none() {
+            return Ok(());
+        }
+        let effect = Effect::SetHealth {
+            connection: self.connection.id.clone(),
+            health,
+            reason,
+            synced_at,
+        };
+        self.commit(vec![effect]).await?;
+        Ok(())
+    }
+}

@@ -3,12 +3,21 @@
 //! This room knows no SQL and no HTTP. It speaks to the [`ports`]: a store, connectors and their contexts, a
 //! clock, a source of ids. DESIGN section 6 is its specification; invariants are cited by their number.
 
+mod dry_run;
 pub mod edit;
 pub mod engine;
-pub mod mirror;
-pub mod observe;
+mod mirror;
+mod observe;
+mod occurrence;
 pub mod plan;
 pub mod ports;
-pub mod push;
-pub mod series_parts;
+mod push;
+mod recover;
+mod scene;
 pub mod state;
+mod sweep;
+mod work;
+
+pub use dry_run::PlannedOperation;
+pub use edit::{EditError, EditScope, Resolution};
+pub use engine::{Engine, Progress, Settings};

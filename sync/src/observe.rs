@@ -1,0 +1,427 @@
+//! Observing: pages of a pull become records and links, each page in one transaction with its cursor.
+
+use std::collections::{BTreeSet, HashMap};
+
+use connector_sdk::{Change, Cursor, ErrorKind, Known, Listing, Page, PullRequest, RemoteId, RemoteObject};
+use futures::StreamExt as _;
+use model::{ConnectionId, LinkId, PartKey, QuarantineId};
+
+use crate::engine::{Run, Summary, Trouble};
+use crate::ports::{Effect, StoreError};
+use crate::scene::Scene;
+use crate::state::{Collection, FeedAction, LinkState, Origin, Quarantine};
+use crate::work::{Work, pending_link, push_job_for};
+
+/// What a page came to, before it is committed.
+pub(crate) struct Sheet {
+    works: Vec<Work>,
+    effects: Vec<Effect>,
+    summary: Summary,
+}
+
+/// One collection's pull while it runs.
+pub(crate) struct Pulling {
+    pub(crate) scene: Scene,
+    pub(crate) known: Known,
+    pub(crate) seen: BTreeSet<RemoteId>,
+    /// Records that this pull deleted so far.
+    pub(crate) deletes: usize,
+}
+
+impl Run<'_> {
+    /// Pulls one collection from its cursor on, from the start when the cursor is lost.
+    pub(crate) async fn pull(&mut self, collection: Collection) -> Result<(), Trouble> {
+        let scene = self.scene(collection.clone()).await?;
+        match self.pull_from(scene.clone(), collection.cursor.as_ref()).await {
+            Err(Trouble::Provider(error)) if error.kind == ErrorKind::CursorExpired => {
+                tracing::info!(collection = %collection.id, "the cursor is lost; enumerating anew");
+                self.pull_from(scene, None).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn pull_from(&mut self, scene: Scene, cursor: Option<&Cursor>) -> Result<(), Trouble> {
+        let provider = scene.provider.clone();
+        let Some(facet) = provider.connector.pull() else {
+            return Ok(());
+        };
+        let known = self
+            .desk
+            .store
+            .known(&self.organization, &scene.collection.id)
+            .await?;
+        let remote = scene.collection.remote.clone();
+        let request_known = known.clone();
+        let request = PullRequest {
+            collection: &remote,
+            cursor,
+            known: &request_known,
+        };
+        let mut pulling = Pulling {
+            scene,
+            known,
+            seen: BTreeSet::new(),
+            deletes: 0,
+        };
+        let mut pages = facet.pages(&provider.ctx, request);
+        let mut next = pages.next().await;
+        while let Some(page) = next {
+            self.check_cancelled()?;
+            let page = page?;
+            // The next page is on its way while this one is committed.
+            let (taken, following) = futures::join!(self.take_page(&mut pulling, page), pages.next());
+            taken?;
+            next = following;
+        }
+        Ok(())
+    }
+
+    /// Commits a page; when someone else was faster, plans it anew.
+    async fn take_page(&mut self, pulling: &mut Pulling, page: Page) -> Result<(), Trouble> {
+        let listed = !matches!(page.listing, Listing::Delta);
+        if listed {
+            pulling
+                .seen
+                .extend(page.changes.iter().map(|change| change.id().clone()));
+        }
+        let mut changes = page.changes;
+        if page.listing == Listing::Complete {
+            let gone = self.sweep(pulling).await?;
+            changes.extend(gone);
+        }
+        let count = changes.len() as u64;
+        let changes: Vec<Change> = changes
+            .into_iter()
+            .filter(|change| !matches!(change, Change::Unchanged(_)))
+            .collect();
+        let cursor = page.cursor.map(|cursor| Effect::PutCursor {
+            collection: pulling.scene.collection.id.clone(),
+            cursor: Some(cursor),
+            enumerated_at: (page.listing == Listing::Complete).then_some(pulling.scene.now_ms),
+        });
+        self.take_changes(pulling, &changes, cursor).await?;
+        self.advance(count, None);
+        Ok(())
+    }
+
+    /// Commits changes, and the cursor with them.
+    pub(crate) async fn take_changes(
+        &mut self,
+        pulling: &mut Pulling,
+        changes: &[Change],
+        cursor: Option<Effect>,
+    ) -> Result<(), Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sheet = self.sheet(pulling, changes).await?;
+            let deletes = pulling.deletes + usize::try_from(sheet.summary.deleted).unwrap_or(usize::MAX);
+            if let Some(reason) = self.breaker(pulling, deletes) {
+                let collection = pulling.scene.collection.id.clone();
+                self.commit(vec![Effect::HoldCollection {
+                    collection,
+                    reason: Some(reason.clone()),
+                }])
+                .await?;
+                return Err(Trouble::Held(reason));
+            }
+            let summary = sheet.summary.clone();
+            let mut effects = self.effects(sheet, pulling).await?;
+            effects.extend(cursor.clone());
+            match self.commit(effects).await {
+                Ok(()) => {
+                    pulling.deletes = deletes;
+                    self.summary.add(&summary);
+                    return Ok(());
+                }
+                Err(StoreError::Stale(_)) if tries < self.desk.settings.max_replans => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Why a pull has to stop and ask, if it has deleted too much.
+    fn breaker(&self, pulling: &Pulling, deletes: usize) -> Option<String> {
+        let settings = &self.desk.settings;
+        let share = pulling.known.len() * settings.delete_share_percent / 100;
+        (!self.approve_deletes && deletes > settings.delete_floor && deletes > share).then(|| {
+            format!(
+                "`{}` would lose {deletes} of {} records at once; nothing more was deleted. Sync it with \
+                 approve_deletes=true if that is right",
+                pulling.scene.collection.remote.name,
+                pulling.known.len()
+            )
+        })
+    }
+
+    /// Plans changes in memory.
+    pub(crate) async fn sheet(&self, pulling: &Pulling, changes: &[Change]) -> Result<Sheet, Trouble> {
+        let scene = &pulling.scene;
+        let mut draft = Draft::read(self, scene, changes).await?;
+        let mut orphans = Vec::new();
+        for change in changes {
+            match change {
+                Change::Present(object) => {
+                    if !draft.present(self, scene, object) {
+                        orphans.push(object.as_ref());
+                    }
+                }
+                Change::Deleted(id) => draft.deleted(self, scene, id),
+                Change::Unchanged(_) => {}
+                Change::Unreadable {
+                    id,
+                    version,
+                    reason,
+                    raw,
+                } => {
+                    draft.sheet.summary.quarantined += 1;
+                    draft.quarantine(self, scene, id, version.as_ref(), reason, raw);
+                }
+            }
+        }
+        for object in orphans {
+            self.adopt(scene, &mut draft, object).await?;
+        }
+        Ok(draft.finish(pulling))
+    }
+
+    /// An override whose series the hub does not hold: its master is fetched, or it waits in quarantine.
+    async fn adopt(&self, scene: &Scene, draft: &mut Draft, object: &RemoteObject) -> Result<(), Trouble> {
+        let Some(part) = &object.series else { return Ok(()) };
+        if !draft.index.contains_key(&part.series)
+            && let Some(facet) = scene.provider.connector.pull()
+        {
+            let ids = [part.series.clone()];
+            let fetched = facet
+                .fetch(&scene.provider.ctx, &scene.collection.remote, &ids)
+                .await?;
+            if let Some(Change::Present(master)) = fetched.first() {
+                draft.present(self, scene, master);
+            }
+        }
+        if !draft.present(self, scene, object) {
+            let reason = format!(
+                "an occurrence of the series {}, which the provider does not show",
+                part.series
+            );
+            draft.quarantine(
+                self,
+                scene,
+                &object.id,
+                object.version.as_ref(),
+                &reason,
+                &object.raw,
+            );
+        }
+        Ok(())
+    }
+
+    /// The sheet's effects, with jobs for the connections that have to hear of it.
+    pub(crate) async fn effects(&self, sheet: Sheet, pulling: &Pulling) -> Result<Vec<Effect>, Trouble> {
+        let mut effects = sheet.effects;
+        let mut others: BTreeSet<ConnectionId> = BTreeSet::new();
+        let mirrored = !pulling.scene.targets.is_empty()
+            || pulling.scene.source_only
+            || pulling.scene.target_only
+            || pulling.scene.revert
+            || !self
+                .desk
+                .store
+                .mirrors_of(&self.organization, &pulling.scene.collection.id)
+                .await?
+                .is_empty();
+        for mut work in sheet.works.into_iter().filter(Work::is_changed) {
+            if mirrored && work.concerns_others() {
+                self.tell_others(&pulling.scene, &mut work, &mut others).await?;
+            }
+            let origin = Origin::Link(work.link.id.clone());
+            effects.extend(work.into_effects(&origin));
+        }
+        others.remove(&self.connection.id);
+        effects.extend(
+            others
+                .iter()
+                .map(|other| push_job_for(&self.desk, &self.organization, other)),
+        );
+        Ok(effects)
+    }
+
+    /// Which other connections a changed record is on. A record that lives again gets the links back that its
+    /// deletion took.
+    async fn tell_others(
+        &self,
+        scene: &Scene,
+        work: &mut Work,
+        others: &mut BTreeSet<ConnectionId>,
+    ) -> Result<(), Trouble> {
+        let links = self
+            .desk
+            .store
+            .links_of(&self.organization, work.record_id())
+            .await?;
+        if work.is_revived() {
+            let missing = scene
+                .targets
+                .iter()
+                .filter(|target| links.iter().all(|link| link.collection != target.id));
+            for target in missing {
+                work.add_sibling(pending_link(&self.desk, &work.record, target));
+            }
+        }
+        others.extend(work.sibling_connections().cloned());
+        others.extend(links.into_iter().map(|link| link.connection));
+        Ok(())
+    }
+}
+
+/// The works of a page, found by remote id.
+struct Draft {
+    sheet: Sheet,
+    index: HashMap<RemoteId, (usize, PartKey)>,
+}
+
+impl Draft {
+    /// Reads the links that the changes speak of, the series of overrides included.
+    async fn read(run: &Run<'_>, scene: &Scene, changes: &[Change]) -> Result<Self, StoreError> {
+        let mut ids: Vec<RemoteId> = Vec::with_capacity(changes.len());
+        for change in changes {
+            ids.push(change.id().clone());
+            if let Change::Present(object) = change {
+                ids.extend(object.series.iter().map(|part| part.series.clone()));
+            }
+        }
+        ids.sort();
+        ids.dedup();
+        let linked = run
+            .desk
+            .store
+            .linked(&run.organization, &scene.collection.id, &ids)
+            .await?;
+        let mut draft = Self {
+            sheet: Sheet {
+                works: Vec::new(),
+                effects: Vec::new(),
+                summary: Summary::default(),
+            },
+            index: HashMap::new(),
+        };
+        let mut by_link: HashMap<LinkId, usize> = HashMap::new();
+        for found in linked {
+            let at = *by_link.entry(found.link.id.clone()).or_insert_with(|| {
+                draft
+                    .sheet
+                    .works
+                    .push(Work::stored(found.link.clone(), found.record.clone()));
+                draft.sheet.works.len() - 1
+            });
+            for (part, remote) in &found.link.parts {
+                draft.index.insert(remote.id.clone(), (at, part.clone()));
+            }
+        }
+        Ok(draft)
+    }
+
+    /// Takes in an object; `false` when it overrides a series that is not here.
+    fn present(&mut self, run: &Run<'_>, scene: &Scene, object: &RemoteObject) -> bool {
+        let owner = object.series.as_ref().map_or(&object.id, |part| &part.series);
+        if let Some((at, _)) = self.index.get(owner).cloned() {
+            let work = &mut self.sheet.works[at];
+            work.see(&run.desk, scene, object);
+            let parts: Vec<_> = work
+                .link
+                .parts
+                .iter()
+                .map(|(part, remote)| (remote.id.clone(), part.clone()))
+                .collect();
+            self.index
+                .extend(parts.into_iter().map(|(id, part)| (id, (at, part))));
+        } else if object.series.is_some() {
+            return false;
+        } else {
+            self.sheet.works.push(Work::from_remote(&run.desk, scene, object));
+            self.index
+                .insert(object.id.clone(), (self.sheet.works.len() - 1, PartKey::MASTER));
+        }
+        let (collection, remote) = (scene.collection.id.clone(), object.id.clone());
+        self.sheet.effects.push(Effect::Release { collection, remote });
+        true
+    }
+
+    /// Takes in a tombstone.
+    fn deleted(&mut self, run: &Run<'_>, scene: &Scene, id: &RemoteId) {
+        if let Some((at, part)) = self.index.remove(id) {
+            self.sheet.works[at].vanish(&run.desk, scene, &part);
+        }
+        let (collection, remote) = (scene.collection.id.clone(), id.clone());
+        self.sheet.effects.push(Effect::Release { collection, remote });
+    }
+
+    fn quarantine(
+        &mut self,
+        run: &Run<'_>,
+        scene: &Scene,
+        id: &RemoteId,
+        version: Option<&connector_sdk::RemoteVersion>,
+        reason: &str,
+        raw: &bytes::Bytes,
+    ) {
+        tracing::warn!(collection = %scene.collection.id, remote = %id, reason, "quarantined");
+        self.sheet.effects.push(Effect::Quarantine(Box::new(Quarantine {
+            id: QuarantineId::new(run.desk.epoch_ms(), run.desk.random()),
+            organization: run.organization.clone(),
+            collection: scene.collection.id.clone(),
+            remote: id.clone(),
+            version: version.cloned(),
+            reason: reason.to_owned(),
+            raw: raw.clone(),
+            created_at: scene.now_ms,
+        })));
+    }
+
+    /// The finished sheet. Quarantine is only left by what was in it, so releases of unknown objects are dropped.
+    fn finish(mut self, pulling: &Pulling) -> Sheet {
+        let linked: BTreeSet<&RemoteId> = self
+            .sheet
+            .works
+            .iter()
+            .flat_map(|work| work.link.parts.values().map(|part| &part.id))
+            .collect();
+        let known = &pulling.known;
+        self.sheet.effects.retain(|effect| match effect {
+            Effect::Release { remote, .. } => known.contains_key(remote) || !linked.contains(remote),
+            _ => true,
+        });
+        for work in &self.sheet.works {
+            match work.action() {
+                Some(FeedAction::Created) => self.sheet.summary.created += 1,
+                Some(FeedAction::Updated) => self.sheet.summary.updated += 1,
+                Some(FeedAction::Deleted) => self.sheet.summary.deleted += 1,
+                None => {}
+            }
+            self.sheet.summary.conflicts += work.conflict_count();
+            debug_assert!(!matches!(work.link.state, LinkState::Synced) || !work.link.dirty);
+        }
+        self.sheet
+    }
+}
+
+impl Sheet {
+    /// The works, for a dry run.
+    pub(crate) fn works(&self) -> &[Work] {
+        &self.works
+    }
+}
+
+impl Summary {
+    /// Adds what a batch did.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.quarantined += other.quarantined;
+        self.conflicts += other.conflicts;
+        self.written += other.written;
+        self.rejected += other.rejected;
+    }
+}

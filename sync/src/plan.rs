@@ -1,0 +1,153 @@
+//! The plan of one link: a pure function from both sides and their snapshots to what is taken and what is sent.
+
+use std::collections::BTreeSet;
+
+use conflict::{Merged, Policy, Sides, Support};
+use connector_sdk::Capability;
+use model::{Content, EventTime, FieldPath, Kind, Scope, series};
+
+use crate::state::{Link, Record, Snapshots};
+
+/// All that a plan depends on.
+pub struct Input<'a> {
+    /// The record's kind.
+    pub kind: Kind,
+    /// What the connector can do with it.
+    pub capability: &'a Capability,
+    /// Who is given right in a clash.
+    pub policy: &'a Policy,
+    /// What was last agreed on.
+    pub snapshots: &'a Snapshots,
+    /// The hub's side now, per-link fields included.
+    pub hub: &'a Content,
+    /// The provider's side now.
+    pub remote: &'a Content,
+    /// Paths that wait for a person.
+    pub held: &'a BTreeSet<FieldPath>,
+    /// The connector's lossy projection.
+    pub project: &'a dyn Fn(&Content) -> Content,
+}
+
+/// What the connector can do with each field, as the merge asks it.
+struct Fields<'a>(&'a Capability);
+
+impl Support for Fields<'_> {
+    fn reads(&self, field: &str) -> bool {
+        self.0.reads(field)
+    }
+
+    fn writes(&self, field: &str) -> bool {
+        self.0.update && self.0.writes(field)
+    }
+}
+
+/// Plans one link. The result's override keys speak, in each content, of that content's own start; its paths
+/// speak of the start of the merged hub side.
+#[must_use]
+pub fn plan(input: &Input<'_>) -> Merged {
+    let keys = key_start(input);
+    let align = |content: &Content| match (&keys, start(content)) {
+        (Some(keys), Some(own)) if *keys != own && !content.overrides.is_empty() => Content {
+            fields: content.fields.clone(),
+            overrides: series::rekeyed(content.overrides.clone(), &own, keys),
+        },
+        _ => content.clone(),
+    };
+    let (base_hub, hub) = (align(&input.snapshots.hub), align(input.hub));
+    let (base_remote, remote) = (align(&input.snapshots.remote), align(input.remote));
+    let projected = align(&(input.project)(input.hub));
+    let sides = Sides {
+        base_hub: &base_hub,
+        hub: &hub,
+        base_remote: &base_remote,
+        remote: &remote,
+        projected: &projected,
+    };
+    let mut merged = conflict::merge(
+        input.kind.schema(),
+        sides,
+        &Fields(input.capability),
+        input.policy,
+        input.held,
+    );
+    if let Some(keys) = keys {
+        own_keys(&mut merged, &keys);
+    }
+    merged
+}
+
+/// The start that all override keys are brought to: the provider's where it alone moved, else the hub's.
+fn key_start(input: &Input<'_>) -> Option<EventTime> {
+    let hub = start(input.hub);
+    let remote = start(input.remote);
+    let remote_moved = remote != start(&input.snapshots.remote);
+    let hub_moved = hub != start(&input.snapshots.hub);
+    if remote_moved && !hub_moved {
+        remote.or(hub)
+    } else {
+        hub.or(remote)
+    }
+}
+
+fn start(content: &Content) -> Option<EventTime> {
+    series::time_field(&content.fields, "start")
+}
+
+/// Brings override keys back to what each content's own start makes them.
+fn own_keys(merged: &mut Merged, keys: &EventTime) {
+    let after = start(&merged.hub);
+    for content in [&mut merged.hub, &mut merged.base_hub, &mut merged.base_remote] {
+        if let Some(own) = start(content)
+            && own != *keys
+        {
+            content.overrides = series::rekeyed(std::mem::take(&mut content.overrides), keys, &own);
+        }
+    }
+    let Some(after) = after.filter(|after| after != keys) else {
+        return;
+    };
+    let moved = |path: &FieldPath| FieldPath {
+        part: match EventTime::from_part_key(&path.part, keys) {
+            Some(time) => {
+                let shift = after.wall().duration_since(keys.wall());
+                after
+                    .with_wall(time.wall().saturating_add(shift))
+                    .part_key(&after)
+            }
+            None => path.part.clone(),
+        },
+        field: path.field.clone(),
+    };
+    for paths in [&mut merged.send, &mut merged.taken, &mut merged.held] {
+        *paths = paths.iter().map(moved).collect();
+    }
+    for clash in &mut merged.clashes {
+        clash.path = moved(&clash.path);
+    }
+}
+
+/// The hub's side of a link: the record's shared fields and the link's own.
+#[must_use]
+pub fn hub_side(record: &Record, link: &Link) -> Content {
+    let mut side = record.content.clone();
+    for path in link.local.paths() {
+        side.set(&path, link.local.get(&path).cloned());
+    }
+    side
+}
+
+/// Takes a hub side apart into the record's shared fields and the link's own.
+#[must_use]
+pub fn split(kind: Kind, side: Content) -> (Content, Content) {
+    let schema = kind.schema();
+    let per_link = |field: &str| {
+        schema
+            .field(field)
+            .is_some_and(|spec| spec.scope == Scope::PerLink)
+    };
+    let mut local = side.clone();
+    local.retain(|_, field| per_link(field));
+    let mut shared = side;
+    shared.retain(|_, field| !per_link(field));
+    (shared, local)
+}

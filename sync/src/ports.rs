@@ -182,8 +182,11 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Collection>, StoreError>;
 
     /// Every remote object the hub holds of a collection, parts and quarantined objects included, with versions.
-    async fn known(&self, organization: &OrganizationId, collection: &CollectionId)
-    -> Result<Known, StoreError>;
+    async fn known(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+    ) -> Result<Known, StoreError>;
 
     /// The links of remote objects; ids without a link are left out.
     async fn linked(
@@ -346,4 +349,3 @@ pub trait Providers: Send + Sync {
     /// `Unauthorized` when they cannot be refreshed.
     async fn reopen(&self, connection: &Connection) -> Result<Provider, connector_sdk::Error>;
 }
-

@@ -1,0 +1,479 @@
+//! Pushing: intent, call, outcome, each write in two transactions around the call.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use connector_sdk::{
+    Access, Action, Applied, Error, ErrorKind, Retry, SeriesModel, SeriesPart, Target, Write,
+};
+use model::{Content, EventTime, FieldPath, IntentId, LinkId, PartKey, series};
+
+use crate::engine::{Run, Trouble};
+use crate::plan;
+use crate::ports::{Effect, StoreError};
+use crate::scene::Scene;
+use crate::state::{CollectionCache, Intent, IntentAction, Link, Origin, Record};
+use crate::work::{Work, push_job};
+
+/// Links that one round of a push reads.
+const BATCH: u32 = 200;
+
+/// One write that has to be made.
+pub(crate) struct Pending {
+    pub(crate) part: PartKey,
+    pub(crate) action: IntentAction,
+    pub(crate) sent: Content,
+    pub(crate) changed: BTreeSet<FieldPath>,
+}
+
+impl Run<'_> {
+    /// Writes whatever is dirty on the connection, each link once a run.
+    pub(crate) async fn push(&mut self) -> Result<(), Trouble> {
+        let mut scenes = CollectionCache::default();
+        let mut done: BTreeSet<LinkId> = BTreeSet::new();
+        loop {
+            let now = self.desk.now_ms();
+            let due = self
+                .desk
+                .store
+                .dirty_links(
+                    &self.organization,
+                    &self.connection.id,
+                    now,
+                    BATCH + u32::try_from(done.len()).unwrap_or(u32::MAX),
+                )
+                .await?;
+            let due: Vec<LinkId> = due.into_iter().filter(|link| !done.contains(link)).collect();
+            if due.is_empty() {
+                return Ok(());
+            }
+            for link in due {
+                self.check_cancelled()?;
+                self.push_link(&link, &mut scenes).await?;
+                done.insert(link);
+                self.advance(1, None);
+            }
+        }
+    }
+
+    /// The scene of a link's collection, gathered once a run.
+    pub(crate) async fn scene_of(
+        &self,
+        link: &Link,
+        scenes: &mut CollectionCache<Scene>,
+    ) -> Result<Option<Scene>, Trouble> {
+        if let Some(scene) = scenes.get(&link.collection) {
+            return Ok(Some(scene.clone()));
+        }
+        let Some(collection) = self
+            .desk
+            .store
+            .collection(&self.organization, &link.collection)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let scene = self.scene(collection).await?;
+        scenes.insert(link.collection.clone(), scene.clone());
+        Ok(Some(scene))
+    }
+
+    /// Brings one link to rest: writes what differs, as often as someone else is faster, within bounds.
+    async fn push_link(&mut self, id: &LinkId, scenes: &mut CollectionCache<Scene>) -> Result<(), Trouble> {
+        for _ in 0..self.desk.settings.max_write_tries {
+            let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
+                return Ok(());
+            };
+            let Some(scene) = self.scene_of(&linked.link, scenes).await? else {
+                return Ok(());
+            };
+            let work = Work::stored(linked.link, linked.record);
+            let step = match self.next_write(&scene, &work) {
+                Step::Rest => self.rest(work).await,
+                Step::Drop => self.drop(work).await,
+                Step::Refuse(reason) => self.refuse(work, reason, None).await,
+                Step::Write(pending) => self.write(&scene, work, pending).await,
+            };
+            match step {
+                Ok(Ended::Rested) => return Ok(()),
+                Ok(Ended::Again) => {}
+                Err(Trouble::Store(StoreError::Stale(_))) => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        // Contested too often for one run: the link stays dirty and the next run goes on.
+        Ok(())
+    }
+
+    /// What a link needs next.
+    pub(crate) fn next_write(&self, scene: &Scene, work: &Work) -> Step {
+        let (link, record) = (&work.link, &work.record);
+        let there = link.parts.contains_key(&PartKey::MASTER);
+        if link.removing || record.deleted {
+            return match there {
+                false => Step::Drop,
+                true if scene.source_only && !link.removing => Step::Drop,
+                true => Step::Write(Pending {
+                    part: PartKey::MASTER,
+                    action: IntentAction::Delete,
+                    sent: Content::default(),
+                    changed: BTreeSet::new(),
+                }),
+            };
+        }
+        let hub = plan::hub_side(record, link);
+        let (action, changed) = if there {
+            (IntentAction::Update, self.differences(scene, work, &hub))
+        } else {
+            let changed = hub
+                .paths()
+                .filter(|path| scene.capability.writes(&path.field))
+                .collect();
+            (IntentAction::Create, changed)
+        };
+        if there && changed.is_empty() {
+            return Step::Rest;
+        }
+        let able = if there {
+            scene.capability.update
+        } else {
+            scene.capability.create
+        };
+        if !able || scene.collection.remote.access == Access::ReadOnly {
+            return Step::Refuse(format!(
+                "`{}` is read-only for this account",
+                scene.collection.remote.name
+            ));
+        }
+        Step::Write(self.portion(scene, action, hub, changed))
+    }
+
+    /// The paths at which the provider has to be written.
+    fn differences(&self, scene: &Scene, work: &Work, hub: &Content) -> BTreeSet<FieldPath> {
+        let (link, record) = (&work.link, &work.record);
+        let merged = plan::plan(&plan::Input {
+            kind: link.kind,
+            capability: &scene.capability,
+            policy: &scene.policy,
+            snapshots: &link.snapshots,
+            hub,
+            remote: &link.snapshots.remote,
+            held: &link.held,
+            project: &|content| scene.project(content),
+        });
+        let mut send = merged.send;
+        if scene.source_only {
+            // What another member's edit made is not written to a collection that only gives.
+            send.retain(
+                |path| match record.clocks.get(&path.to_string()).map(|clock| &clock.origin) {
+                    Some(Origin::Link(from)) => *from == link.id,
+                    Some(Origin::Api(_) | Origin::Conflict(_) | Origin::Hub) | None => true,
+                },
+            );
+        }
+        send
+    }
+
+    /// What of it one write can carry: all of it, or the first part where each is an object of its own.
+    fn portion(
+        &self,
+        scene: &Scene,
+        action: IntentAction,
+        sent: Content,
+        mut changed: BTreeSet<FieldPath>,
+    ) -> Pending {
+        let mut part = PartKey::MASTER;
+        if scene.capability.series == SeriesModel::PerPart && action == IntentAction::Update {
+            part = changed.first().map(|path| path.part.clone()).unwrap_or_default();
+            changed.retain(|path| path.part == part);
+        }
+        Pending {
+            part,
+            action,
+            sent,
+            changed,
+        }
+    }
+
+    /// Nothing to send (any more).
+    async fn rest(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+        work.mark_dirty(false);
+        if work.is_changed() {
+            self.commit(work.into_effects(&Origin::Hub)).await?;
+        }
+        Ok(Ended::Rested)
+    }
+
+    async fn drop(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+        work.drop_link();
+        self.commit(work.into_effects(&Origin::Hub)).await?;
+        Ok(Ended::Rested)
+    }
+
+    async fn refuse(
+        &mut self,
+        mut work: Work,
+        reason: String,
+        intent: Option<&IntentId>,
+    ) -> Result<Ended, Trouble> {
+        tracing::warn!(link = %work.link.id, reason, "a write was refused for good");
+        self.summary.rejected += 1;
+        work.reject(reason);
+        let mut effects = work.into_effects(&Origin::Hub);
+        effects.extend(intent.cloned().map(Effect::CloseIntent));
+        self.commit(effects).await?;
+        Ok(Ended::Rested)
+    }
+
+    /// Transaction 1, the call, transaction 2.
+    async fn write(&mut self, scene: &Scene, work: Work, pending: Pending) -> Result<Ended, Trouble> {
+        let Some(facet) = scene.provider.connector.push() else {
+            return self
+                .refuse(work, "the provider cannot be written to".to_owned(), None)
+                .await;
+        };
+        let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
+        let intent = self.open_intent(&work, &pending).await?;
+        let write = to_write(&intent, &work.link, &raws);
+        let outcome = facet
+            .apply(
+                &scene.provider.ctx,
+                &scene.collection.remote,
+                std::slice::from_ref(&write),
+            )
+            .await
+            .pop()
+            .unwrap_or_else(|| {
+                Err(Error::new(
+                    ErrorKind::Unexpected,
+                    "push",
+                    "the connector gave no outcome for the write",
+                ))
+            });
+        match outcome {
+            Ok(applied) => {
+                self.summary.written += 1;
+                self.finish(scene, &intent, applied).await
+            }
+            Err(error) => self.fail(scene, work, &intent, &write, error).await,
+        }
+    }
+
+    /// Writes the intent down. A create that was tried before keeps its intent, so that both tries name the same
+    /// remote object (invariant 8).
+    async fn open_intent(&self, work: &Work, pending: &Pending) -> Result<Intent, Trouble> {
+        let open = self
+            .desk
+            .store
+            .open_intents(&self.organization, &self.connection.id)
+            .await?;
+        let earlier = open.into_iter().find(|intent| {
+            intent.link == work.link.id
+                && intent.action == IntentAction::Create
+                && pending.action == IntentAction::Create
+        });
+        let intent = Intent {
+            id: earlier.map_or_else(
+                || IntentId::new(self.desk.epoch_ms(), self.desk.random()),
+                |open| open.id,
+            ),
+            organization: self.organization.clone(),
+            link: work.link.id.clone(),
+            connection: self.connection.id.clone(),
+            part: pending.part.clone(),
+            action: pending.action,
+            sent: pending.sent.clone(),
+            changed: pending.changed.clone(),
+            created_at: self.desk.now_ms(),
+        };
+        self.commit(vec![Effect::OpenIntent(Box::new(intent.clone()))])
+            .await?;
+        Ok(intent)
+    }
+
+    /// Records what a write came to. The record may have changed meanwhile, so it is read again, and again when
+    /// someone is faster: the outcome must not be lost.
+    pub(crate) async fn finish(
+        &mut self,
+        scene: &Scene,
+        intent: &Intent,
+        applied: Applied,
+    ) -> Result<Ended, Trouble> {
+        loop {
+            let close = Effect::CloseIntent(intent.id.clone());
+            let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+                self.commit(vec![close]).await?;
+                return Ok(Ended::Rested);
+            };
+            let mut work = Work::stored(linked.link, linked.record);
+            match &applied {
+                Applied::Gone => {
+                    if work.record.deleted || work.link.removing {
+                        work.drop_link();
+                    } else {
+                        // Someone revived the record while its delete was on the way.
+                        work.vanish(&self.desk, scene, &PartKey::MASTER);
+                    }
+                }
+                Applied::Stored(object) => {
+                    let mut written = intent.changed.clone();
+                    if intent.action == IntentAction::Create
+                        && scene.capability.series == SeriesModel::PerPart
+                    {
+                        written.retain(|path| {
+                            path.part.is_master() || object.content.overrides.contains_key(&path.part)
+                        });
+                    }
+                    work.settle(&self.desk, scene, &intent.sent, &written, object);
+                }
+            }
+            let again = work.link.dirty;
+            self.summary.conflicts += work.conflict_count();
+            let origin = Origin::Link(work.link.id.clone());
+            let siblings = work.concerns_others();
+            let mut effects = self.with_sibling_jobs(&work.record, siblings).await?;
+            effects.extend(work.into_effects(&origin));
+            effects.push(close);
+            match self.commit(effects).await {
+                Ok(()) if again => return Ok(Ended::Again),
+                Ok(()) => return Ok(Ended::Rested),
+                Err(StoreError::Stale(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Jobs for the other connections of a record that changed.
+    async fn with_sibling_jobs(&self, record: &Record, changed: bool) -> Result<Vec<Effect>, Trouble> {
+        if !changed {
+            return Ok(Vec::new());
+        }
+        let links = self.desk.store.links_of(&self.organization, &record.id).await?;
+        let others = links.iter().filter(|link| link.connection != self.connection.id);
+        Ok(others.map(|link| push_job(&self.desk, link)).collect())
+    }
+
+    /// A write that failed: merge and try again, wait, refuse, or leave it in doubt.
+    async fn fail(
+        &mut self,
+        scene: &Scene,
+        mut work: Work,
+        intent: &Intent,
+        write: &Write,
+        error: Error,
+    ) -> Result<Ended, Trouble> {
+        let close = Effect::CloseIntent(intent.id.clone());
+        match error.kind {
+            ErrorKind::VersionConflict | ErrorKind::NotFound if intent.action != IntentAction::Create => {
+                self.look_again(scene, intent).await?;
+                Ok(Ended::Again)
+            }
+            ErrorKind::AlreadyExists | ErrorKind::VersionConflict => {
+                let Some(facet) = scene.provider.connector.push() else {
+                    return Ok(Ended::Rested);
+                };
+                match facet
+                    .probe(&scene.provider.ctx, &scene.collection.remote, write)
+                    .await?
+                {
+                    Some(object) => {
+                        self.finish(scene, intent, Applied::Stored(Box::new(object)))
+                            .await
+                    }
+                    None => {
+                        // The name is taken by something that is gone: the next try takes a new one.
+                        self.commit(vec![close]).await?;
+                        Ok(Ended::Again)
+                    }
+                }
+            }
+            ErrorKind::Unauthorized => {
+                self.commit(vec![close]).await?;
+                Err(error.into())
+            }
+            ErrorKind::RateLimited => {
+                self.commit(vec![close]).await?;
+                Err(error.into())
+            }
+            ErrorKind::Unavailable | ErrorKind::Unexpected => {
+                // In doubt: the intent stays open, and the next run probes before it sends again.
+                let pause = match error.retry {
+                    Retry::After(pause) => i64::try_from(pause.as_millis()).unwrap_or(60_000),
+                    Retry::Backoff | Retry::Permanent => 1_000 << work.link.attempts.min(9),
+                };
+                work.postpone(self.desk.now_ms() + pause);
+                self.commit(work.into_effects(&Origin::Hub)).await?;
+                Err(error
+                    .with_retry(Retry::After(std::time::Duration::from_millis(
+                        u64::try_from(pause).unwrap_or_default(),
+                    )))
+                    .into())
+            }
+            ErrorKind::PermissionDenied
+            | ErrorKind::NotFound
+            | ErrorKind::CursorExpired
+            | ErrorKind::Invalid
+            | ErrorKind::Unsupported
+            | ErrorKind::BadSignature => self.refuse(work, error.to_string(), Some(&intent.id)).await,
+        }
+    }
+}
+
+/// What a link needs next.
+pub(crate) enum Step {
+    /// Nothing.
+    Rest,
+    /// To be forgotten: there is nothing at the provider to remove.
+    Drop,
+    /// It cannot be written, and here is why.
+    Refuse(String),
+    /// One write.
+    Write(Pending),
+}
+
+/// How one step on a link ended.
+pub(crate) enum Ended {
+    /// The link is at rest.
+    Rested,
+    /// There is more to do.
+    Again,
+}
+
+/// The write behind an intent.
+pub(crate) fn to_write(intent: &Intent, link: &Link, raws: &BTreeMap<PartKey, Bytes>) -> Write {
+    let known = link.parts.get(&intent.part);
+    let master = link.parts.get(&PartKey::MASTER);
+    let series = (!intent.part.is_master())
+        .then(|| {
+            let start = series::time_field(&link.snapshots.remote.fields, "start")?;
+            let original_start = EventTime::from_part_key(&intent.part, &start)?;
+            Some(SeriesPart {
+                series: master?.id.clone(),
+                original_start,
+            })
+        })
+        .flatten();
+    let target = Target {
+        id: known.map(|part| part.id.clone()),
+        version: known.and_then(|part| part.version.clone()),
+        raw: raws.get(&intent.part).cloned(),
+        series,
+    };
+    let action = match intent.action {
+        IntentAction::Create => Action::Create {
+            content: intent.sent.clone(),
+        },
+        IntentAction::Update => Action::Update {
+            target,
+            content: intent.sent.clone(),
+            changed: intent.changed.clone(),
+        },
+        IntentAction::Delete => Action::Delete { target },
+    };
+    Write {
+        intent: intent.id.clone(),
+        kind: link.kind,
+        part: intent.part.clone(),
+        action,
+    }
+}

@@ -168,11 +168,40 @@ pub struct RemotePart {
 
 /// What the hub last agreed on with the provider, on both sides and in canonical form.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "SnapshotsDocument", into = "SnapshotsDocument")]
 pub struct Snapshots {
     /// The provider's last value.
     pub remote: Content,
     /// The hub value that it stands for.
     pub hub: Content,
+}
+
+/// The stored form: the hub's snapshot is left out where it equals the provider's, as it nearly always does.
+#[derive(Serialize, Deserialize)]
+struct SnapshotsDocument {
+    remote: Content,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hub: Option<Content>,
+}
+
+impl From<SnapshotsDocument> for Snapshots {
+    fn from(document: SnapshotsDocument) -> Self {
+        let hub = document.hub.unwrap_or_else(|| document.remote.clone());
+        Self {
+            remote: document.remote,
+            hub,
+        }
+    }
+}
+
+impl From<Snapshots> for SnapshotsDocument {
+    fn from(snapshots: Snapshots) -> Self {
+        let hub = (snapshots.hub != snapshots.remote).then_some(snapshots.hub);
+        Self {
+            remote: snapshots.remote,
+            hub,
+        }
+    }
 }
 
 /// How a link stands, visible to everyone who sees the record.
@@ -490,3 +519,6 @@ pub struct Fence {
     /// Rises with every claim.
     pub token: i64,
 }
+
+/// Something kept per collection while a run lasts.
+pub(crate) type CollectionCache<T> = BTreeMap<CollectionId, T>;

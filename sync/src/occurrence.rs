@@ -1,0 +1,378 @@
+//! Edits of one occurrence of a series: this one, this and the following, or all.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use model::{Content, EventTime, FieldError, FieldPath, Fields, OrganizationId, PartKey, RecordId, series};
+use serde_json::{Map, Value, json};
+
+use crate::edit::{EditError, EditScope, follow_start, merge_patch};
+use crate::engine::Engine;
+use crate::state::{Origin, Record};
+
+/// Fields that an edit of a whole series through one of its occurrences shifts instead of sets.
+const TIMES: [&str; 2] = ["start", "end"];
+
+impl Engine {
+    /// Changes one occurrence, the series from it on, or the whole series. `Following` gives the shortened series
+    /// and the new one that carries on; the others give the one record.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub async fn patch_occurrence(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+        key: &PartKey,
+        scope: EditScope,
+        if_match: Option<i64>,
+        patch: Map<String, Value>,
+        origin: Origin,
+    ) -> Result<Vec<Record>, EditError> {
+        let scope = self.effective(organization, record, key, scope).await?;
+        match scope {
+            EditScope::This => {
+                let changed = self.change(organization, record, if_match, &origin, |subject, home| {
+                    let side = subject.side(home);
+                    let full = occurrence(&side, key)?;
+                    let schema = subject.record.kind.schema();
+                    master_only(schema, &patch)?;
+                    let next = merge_patch(schema, &full, &patch)?;
+                    Ok(with_override(side, subject.record.kind, key, &next))
+                });
+                Ok(vec![changed.await?])
+            }
+            EditScope::All => {
+                let changed = self.change(organization, record, if_match, &origin, |subject, home| {
+                    let side = subject.side(home);
+                    let occurrence = occurrence(&side, key)?;
+                    let mut next = side.clone();
+                    let patched = merge_patch(subject.record.kind.schema(), &occurrence, &patch)?;
+                    let shifted = shift_master(&side.fields, &occurrence, &patched, &patch);
+                    let rest: Map<String, Value> = patch
+                        .iter()
+                        .filter(|(name, _)| !TIMES.contains(&name.as_str()))
+                        .map(|(name, value)| (name.clone(), value.clone()))
+                        .collect();
+                    next.fields = merge_patch(subject.record.kind.schema(), &side.fields, &rest)?;
+                    next.fields.extend(shifted);
+                    Ok(follow_start(next, &side))
+                });
+                Ok(vec![changed.await?])
+            }
+            EditScope::Following => {
+                self.split(organization, record, key, if_match, &patch, &origin)
+                    .await
+            }
+        }
+    }
+
+    /// Deletes one occurrence, the series from it on, or the whole series (then nothing is given back).
+    ///
+    /// # Errors
+    /// Why nothing was deleted.
+    pub async fn delete_occurrence(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+        key: &PartKey,
+        scope: EditScope,
+        if_match: Option<i64>,
+        origin: Origin,
+    ) -> Result<Vec<Record>, EditError> {
+        match self.effective(organization, record, key, scope).await? {
+            EditScope::All => {
+                self.delete(organization, record, if_match, origin).await?;
+                Ok(Vec::new())
+            }
+            EditScope::This => {
+                let changed = self.change(organization, record, if_match, &origin, |subject, home| {
+                    let mut side = subject.side(home);
+                    occurrence(&side, key)?;
+                    side.overrides.insert(key.clone(), series::cancelled());
+                    Ok(side)
+                });
+                Ok(vec![changed.await?])
+            }
+            EditScope::Following => {
+                let changed = self.change(organization, record, if_match, &origin, |subject, home| {
+                    truncated(&subject.side(home), key)
+                });
+                Ok(vec![changed.await?])
+            }
+        }
+    }
+
+    /// "This and following" from the first occurrence on is the whole series.
+    async fn effective(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+        key: &PartKey,
+        scope: EditScope,
+    ) -> Result<EditScope, EditError> {
+        let subject = self.subject(organization, record).await?;
+        if !model::expand::is_series(&subject.record.content) {
+            return Err(EditError::Invalid(
+                "the event is not a series; edit the event itself".to_owned(),
+            ));
+        }
+        let first = series::time_field(&subject.record.content.fields, "start");
+        let at_first = first.is_some_and(|start| start.part_key(&start) == *key);
+        Ok(if scope == EditScope::Following && at_first {
+            EditScope::All
+        } else {
+            scope
+        })
+    }
+
+    /// Splits a series: the old one ends before the occurrence, a new one carries on from it. Both are written in
+    /// two transactions, the new one first, so that a failure between them loses nothing.
+    async fn split(
+        &self,
+        organization: &OrganizationId,
+        id: &RecordId,
+        key: &PartKey,
+        if_match: Option<i64>,
+        patch: &Map<String, Value>,
+        origin: &Origin,
+    ) -> Result<Vec<Record>, EditError> {
+        let subject = self.subject(organization, id).await?;
+        let home = self
+            .check_home(organization, &subject)
+            .await?
+            .ok_or_else(|| EditError::Invalid("the series is in no calendar any more".to_owned()))?;
+        let side = subject.side(subject.home());
+        let mut tail = tail(&side, key)?;
+        let before = tail.clone();
+        tail.fields = merge_patch(subject.record.kind.schema(), &tail.fields, patch)?;
+        let tail = follow_start(tail, &before);
+        crate::edit::check_event(&tail)?;
+        // The old series is shortened first: it carries the version check.
+        let old = self
+            .change(organization, id, if_match, origin, |subject, home| {
+                truncated(&subject.side(home), key)
+            })
+            .await?;
+        let mut fresh = tail;
+        fresh.fields.remove("uid");
+        fresh.fields.insert("split_from".to_owned(), json!(id));
+        let record = self.new_record(&home, fresh, origin);
+        let new = self.store_new(&home, record, origin, Vec::new()).await?;
+        Ok(vec![old, new])
+    }
+}
+
+/// The full fields of an occurrence that the series really has.
+fn occurrence(side: &Content, key: &PartKey) -> Result<Fields, EditError> {
+    let not_found = || EditError::NotFound("occurrence");
+    let start = series::time_field(&side.fields, "start").ok_or_else(not_found)?;
+    let time = EventTime::from_part_key(key, &start).ok_or_else(not_found)?;
+    if time.part_key(&start) != *key {
+        return Err(not_found());
+    }
+    if let Some(sparse) = side.overrides.get(key) {
+        return Ok(series::full(model::Kind::Event, &side.fields, key, sparse));
+    }
+    let plain = Content::new(side.fields.clone());
+    let at = time.instant(&TimeZone::UTC);
+    let end = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(at);
+    let found = model::expand::occurrences(&plain, at, end, &TimeZone::UTC)
+        .map_err(|error| EditError::Invalid(error.to_string()))?;
+    let here = found
+        .into_iter()
+        .find(|occurrence| occurrence.key == *key)
+        .ok_or_else(not_found)?;
+    Ok(here.fields)
+}
+
+/// Refuses what only the series can have.
+fn master_only(schema: &model::Schema, patch: &Map<String, Value>) -> Result<(), EditError> {
+    for name in patch.keys() {
+        if schema.field(name).is_some_and(|spec| !spec.in_override) {
+            let problem = "belongs to the series; edit it with scope=all".to_owned();
+            return Err(FieldError {
+                field: name.clone(),
+                problem,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn with_override(mut side: Content, kind: model::Kind, key: &PartKey, full: &Fields) -> Content {
+    let thin = series::sparse(kind, &side.fields, key, full);
+    if thin.is_empty() {
+        side.overrides.remove(key);
+    } else {
+        side.overrides.insert(key.clone(), thin);
+    }
+    side
+}
+
+/// The master's times, moved as far as the patch moved the occurrence's.
+fn shift_master(master: &Fields, before: &Fields, after: &Fields, patch: &Map<String, Value>) -> Fields {
+    let mut shifted = Fields::new();
+    for name in TIMES.into_iter().filter(|name| patch.contains_key(*name)) {
+        let times = (
+            series::time_field(master, name),
+            series::time_field(before, name),
+            series::time_field(after, name),
+        );
+        if let (Some(own), Some(old), Some(new)) = times {
+            let by = new.wall().duration_since(old.wall());
+            shifted.insert(
+                name.to_owned(),
+                json!(new.with_wall(own.wall().saturating_add(by))),
+            );
+        }
+    }
+    shifted
+}
+
+/// The series without the occurrence at `key` and all later ones.
+fn truncated(side: &Content, key: &PartKey) -> Result<Content, EditError> {
+    occurrence(side, key)?;
+    let mut next = side.clone();
+    let (start, cut) = cut(side, key)?;
+    let until = last_moment(&start, &cut);
+    edit_rules(&mut next, |rule| {
+        let kept = rule
+            .split(';')
+            .filter(|part| !part.starts_with("UNTIL=") && !part.starts_with("COUNT="));
+        Some(
+            kept.chain([format!("UNTIL={until}").as_str()])
+                .collect::<Vec<_>>()
+                .join(";"),
+        )
+    });
+    edit_dates(&mut next, |date| date < key.as_str());
+    next.overrides.retain(|own, _| own < key);
+    Ok(next)
+}
+
+/// The series from the occurrence at `key` on.
+fn tail(side: &Content, key: &PartKey) -> Result<Content, EditError> {
+    let mut fields = occurrence(side, key)?;
+    let (start, cut) = cut(side, key)?;
+    // The new series begins as the master would have it there; an override at the seam stays an override.
+    fields = Fields::from_iter(
+        series::inherited(model::Kind::Event, &side.fields, key)
+            .into_iter()
+            .chain(
+                fields
+                    .into_iter()
+                    .filter(|(name, _)| side.fields.get(name).is_none() && name != "status"),
+            ),
+    );
+    if let Some(recurrence) = side.fields.get("recurrence") {
+        fields.insert("recurrence".to_owned(), recurrence.clone());
+    }
+    let earlier = count_before(side, &start, &cut)?;
+    let mut next = Content {
+        fields,
+        overrides: side.overrides.clone(),
+    };
+    edit_rules(&mut next, |rule| {
+        let part = |part: &str| match part
+            .strip_prefix("COUNT=")
+            .and_then(|count| count.parse::<usize>().ok())
+        {
+            Some(count) => format!("COUNT={}", count.saturating_sub(earlier).max(1)),
+            None => part.to_owned(),
+        };
+        Some(rule.split(';').map(part).collect::<Vec<_>>().join(";"))
+    });
+    edit_dates(&mut next, |date| date >= key.as_str());
+    next.overrides.retain(|own, _| own >= key);
+    Ok(next)
+}
+
+fn cut(side: &Content, key: &PartKey) -> Result<(EventTime, EventTime), EditError> {
+    let start = series::time_field(&side.fields, "start").ok_or(EditError::NotFound("occurrence"))?;
+    let cut = EventTime::from_part_key(key, &start).ok_or(EditError::NotFound("occurrence"))?;
+    Ok((start, cut))
+}
+
+/// How many occurrences the rules make before the cut, deleted ones included: `COUNT` counts those too.
+fn count_before(side: &Content, start: &EventTime, cut: &EventTime) -> Result<usize, EditError> {
+    let plain = Content::new(side.fields.clone());
+    let (from, to) = (start.instant(&TimeZone::UTC), cut.instant(&TimeZone::UTC));
+    let found = model::expand::occurrences(&plain, from, to, &TimeZone::UTC)
+        .map_err(|error| EditError::Invalid(error.to_string()))?;
+    let before = |at: Timestamp| at < to;
+    Ok(found
+        .iter()
+        .filter(|occurrence| before(occurrence.starts_at))
+        .count())
+}
+
+/// `UNTIL` for a series that ends before the cut: the second, or the day, before it.
+fn last_moment(start: &EventTime, cut: &EventTime) -> String {
+    match start {
+        EventTime::Date { .. } => {
+            let day = cut
+                .wall()
+                .date()
+                .yesterday()
+                .unwrap_or_else(|_| cut.wall().date());
+            day.strftime("%Y%m%d").to_string()
+        }
+        EventTime::Floating { .. } => cut
+            .wall()
+            .saturating_sub(SignedDuration::from_secs(1))
+            .strftime("%Y%m%dT%H%M%S")
+            .to_string(),
+        EventTime::Zoned { .. } => {
+            let instant = cut.instant(&TimeZone::UTC);
+            let last = instant
+                .saturating_sub(SignedDuration::from_secs(1))
+                .unwrap_or(instant);
+            last.strftime("%Y%m%dT%H%M%SZ").to_string()
+        }
+    }
+}
+
+fn edit_rules(content: &mut Content, edit: impl Fn(&str) -> Option<String>) {
+    let Some(rules) = content
+        .fields
+        .get_mut("recurrence")
+        .and_then(|value| value.get_mut("rules"))
+    else {
+        return;
+    };
+    let edited: Vec<String> = rules
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter_map(edit)
+        .collect();
+    *rules = json!(edited);
+    recanonicalise(content);
+}
+
+fn edit_dates(content: &mut Content, keep: impl Fn(&str) -> bool) {
+    let Some(dates) = content
+        .fields
+        .get_mut("recurrence")
+        .and_then(|value| value.get_mut("dates"))
+    else {
+        return;
+    };
+    if let Some(dates) = dates.as_array_mut() {
+        dates.retain(|date| date.as_str().is_some_and(&keep));
+    }
+    recanonicalise(content);
+}
+
+/// Brings the recurrence back into canonical form after its rules were edited.
+fn recanonicalise(content: &mut Content) {
+    let path = FieldPath::master("recurrence");
+    if let Some(value) = content.get(&path).cloned() {
+        let fields = Fields::from([(path.field.clone(), value)]);
+        if let Ok(mut clean) = model::Kind::Event.schema().canonical(fields) {
+            content.set(&path, clean.remove(&path.field));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Recovery: intents whose outcome nobody recorded. The provider is asked; nothing is sent blindly again.
+
+use std::collections::BTreeSet;
+
+use connector_sdk::{Applied, Change, RemoteId};
+
+use crate::engine::{Run, Trouble};
+use crate::observe::Pulling;
+use crate::ports::Effect;
+use crate::push::to_write;
+use crate::scene::Scene;
+use crate::state::{CollectionCache, Intent, IntentAction};
+
+impl Run<'_> {
+    /// Finds out what became of every open intent of the connection. Runs before anything is pulled, so that our
+    /// own creates are never met as strangers.
+    pub(crate) async fn recover(&mut self) -> Result<(), Trouble> {
+        let open = self
+            .desk
+            .store
+            .open_intents(&self.organization, &self.connection.id)
+            .await?;
+        let mut scenes = CollectionCache::default();
+        for intent in open {
+            self.check_cancelled()?;
+            tracing::info!(intent = %intent.id, action = intent.action.name(), "probing what became of a write");
+            let linked = self.desk.store.link(&self.organization, &intent.link).await?;
+            let scene = match &linked {
+                Some(linked) => self.scene_of(&linked.link, &mut scenes).await?,
+                None => None,
+            };
+            let Some(scene) = scene else {
+                self.commit(vec![Effect::CloseIntent(intent.id)]).await?;
+                continue;
+            };
+            match intent.action {
+                IntentAction::Create => self.recover_create(&scene, &intent).await?,
+                IntentAction::Update | IntentAction::Delete => self.look_again(&scene, &intent).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A create: the object is looked for by the id or marker that derives from the intent. When it is not there
+    /// the intent stays open, and the next try uses the same one.
+    async fn recover_create(&mut self, scene: &Scene, intent: &Intent) -> Result<(), Trouble> {
+        let Some(facet) = scene.provider.connector.push() else {
+            return Ok(());
+        };
+        let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+            return Ok(());
+        };
+        let write = to_write(intent, &linked.link, &std::collections::BTreeMap::new());
+        if let Some(object) = facet
+            .probe(&scene.provider.ctx, &scene.collection.remote, &write)
+            .await?
+        {
+            self.summary.written += 1;
+            self.finish(scene, intent, Applied::Stored(Box::new(object)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// An update or delete: the object is read. If it says what was sent, the write took effect; anything else is
+    /// merged like any other remote state. Either way the intent is closed.
+    pub(crate) async fn look_again(&mut self, scene: &Scene, intent: &Intent) -> Result<(), Trouble> {
+        let close = Effect::CloseIntent(intent.id.clone());
+        let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+            self.commit(vec![close]).await?;
+            return Ok(());
+        };
+        let Some(facet) = scene.provider.connector.pull() else {
+            return Ok(());
+        };
+        let Some(part) = linked.link.parts.get(&intent.part) else {
+            // An occurrence without an object of its own: its id derives from the series, so writing it again
+            // cannot make a second one.
+            self.commit(vec![close]).await?;
+            return Ok(());
+        };
+        let ids: [RemoteId; 1] = [part.id.clone()];
+        let changes = facet
+            .fetch(&scene.provider.ctx, &scene.collection.remote, &ids)
+            .await?;
+        if let Some(Change::Present(object)) = changes.first()
+            && intent.action == IntentAction::Update
+            && object.version != part.version
+        {
+            let (_, view) = scene.remote_view(&linked.link, object);
+            let projected = scene.project(&intent.sent);
+            let took_effect = intent
+                .changed
+                .iter()
+                .all(|path| view.get(path) == projected.get(path));
+            if took_effect {
+                self.summary.written += 1;
+                self.finish(scene, intent, Applied::Stored(object.clone()))
+                    .await?;
+                return Ok(());
+            }
+        }
+        if matches!(changes.first(), Some(Change::Deleted(_)) | None) && intent.action == IntentAction::Delete
+        {
+            self.finish(scene, intent, Applied::Gone).await?;
+            return Ok(());
+        }
+        let known = self
+            .desk
+            .store
+            .known(&self.organization, &scene.collection.id)
+            .await?;
+        let mut pulling = Pulling {
+            scene: scene.clone(),
+            known,
+            seen: BTreeSet::new(),
+            deletes: 0,
+        };
+        self.take_changes(&mut pulling, &changes, Some(close)).await
+    }
+}

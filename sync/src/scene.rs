@@ -1,0 +1,131 @@
+//! The scene of a link: which connector, which collection, which rules. Gathered once per collection and run.
+
+use std::collections::BTreeMap;
+
+use conflict::{Policy, Side};
+use connector_sdk::{Capability, RemoteObject};
+use model::{CollectionId, Content, PartKey, series};
+
+use crate::ports::Provider;
+use crate::state::{Collection, FieldOwner, Link, Member, Mirror, TargetEdits};
+
+/// What holds for every link of one collection.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) provider: Provider,
+    pub(crate) collection: Collection,
+    pub(crate) capability: Capability,
+    pub(crate) policy: Policy,
+    /// The collection only gives: nothing that another member's edit made is written to it.
+    pub(crate) source_only: bool,
+    /// The collection only takes, and its edits are undone.
+    pub(crate) revert: bool,
+    /// The collection only takes, and its edits are kept; its deletes stay its own.
+    pub(crate) target_only: bool,
+    /// Collections that a new record here has to appear in.
+    pub(crate) targets: Vec<Collection>,
+    pub(crate) now_ms: i64,
+}
+
+impl Scene {
+    /// The scene of a collection among its mirrors.
+    pub(crate) fn new(
+        provider: Provider,
+        collection: Collection,
+        mirrors: &[Mirror],
+        targets: Vec<Collection>,
+        now_ms: i64,
+    ) -> Self {
+        let capability = provider.connector.capability(collection.remote.kind);
+        let roles = || {
+            mirrors
+                .iter()
+                .filter_map(|mirror| Some((mirror, member(mirror, &collection.id)?)))
+        };
+        let gives = roles().any(|(_, member)| member.role.gives());
+        let takes = roles().any(|(_, member)| member.role.takes());
+        let revert = takes
+            && !gives
+            && roles()
+                .any(|(mirror, member)| member.role.takes() && mirror.target_edits == TargetEdits::Revert);
+        let mut owners = BTreeMap::new();
+        for (mirror, _) in roles() {
+            for (field, owner) in &mirror.field_owners {
+                let side = match owner {
+                    FieldOwner::Collection(id) if *id == collection.id => Side::Remote,
+                    FieldOwner::Collection(_) | FieldOwner::Hub => Side::Hub,
+                };
+                owners.insert(field.clone(), side);
+            }
+        }
+        let default = roles()
+            .map(|(mirror, _)| mirror.policy)
+            .next()
+            .unwrap_or_default();
+        Self {
+            provider,
+            capability,
+            policy: Policy {
+                default,
+                owners,
+                revert_remote: revert,
+            },
+            source_only: gives && !takes,
+            target_only: takes && !gives && !revert,
+            revert,
+            collection,
+            targets,
+            now_ms,
+        }
+    }
+
+    /// The provider's lossy projection of a hub side.
+    pub(crate) fn project(&self, content: &Content) -> Content {
+        self.provider.connector.project(&self.collection.remote, content)
+    }
+
+    /// The whole content at the provider after `object` was seen: where master and overrides are objects of their
+    /// own, the rest is what the link's snapshot says.
+    pub(crate) fn remote_view(&self, link: &Link, object: &RemoteObject) -> (PartKey, Content) {
+        let before = &link.snapshots.remote;
+        if let Some(part) = &object.series {
+            let mut view = before.clone();
+            let Some(start) = series::time_field(&view.fields, "start") else {
+                return (PartKey::MASTER, view);
+            };
+            let key = part.original_start.part_key(&start);
+            let thin = series::sparse(link.kind, &view.fields, &key, &object.content.fields);
+            if thin.is_empty() {
+                view.overrides.remove(&key);
+            } else {
+                view.overrides.insert(key.clone(), thin);
+            }
+            return (key, view);
+        }
+        let mut view = object.content.clone();
+        let own_objects = before
+            .overrides
+            .iter()
+            .filter(|(key, _)| link.parts.contains_key(key) && !view.overrides.contains_key(key));
+        let kept: Vec<_> = own_objects
+            .map(|(key, fields)| (key.clone(), fields.clone()))
+            .collect();
+        let moved = match (
+            series::time_field(&before.fields, "start"),
+            series::time_field(&view.fields, "start"),
+        ) {
+            (Some(old), Some(new)) if old != new => series::rekeyed(kept.into_iter().collect(), &old, &new),
+            _ => kept.into_iter().collect(),
+        };
+        view.overrides.extend(moved);
+        (PartKey::MASTER, view)
+    }
+}
+
+/// A collection's membership in a mirror.
+pub(crate) fn member<'a>(mirror: &'a Mirror, collection: &CollectionId) -> Option<&'a Member> {
+    mirror
+        .members
+        .iter()
+        .find(|member| member.collection_id == *collection)
+}

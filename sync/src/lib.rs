@@ -6,18 +6,23 @@
 mod dry_run;
 pub mod edit;
 pub mod engine;
+mod link_edits;
 mod mirror;
 mod observe;
 mod occurrence;
+mod patch;
 pub mod plan;
 pub mod ports;
 mod push;
 mod recover;
+mod resolve;
 mod scene;
 pub mod state;
+mod subject;
 mod sweep;
 mod work;
 
 pub use dry_run::PlannedOperation;
-pub use edit::{EditError, EditScope, Resolution};
+pub use edit::{EditError, EditScope};
 pub use engine::{Engine, Progress, Settings};
+pub use resolve::Resolution;

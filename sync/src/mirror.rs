@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use model::{MirrorId, OrganizationId, RecordId};
+use connector_sdk::Access;
+use model::{JobId, MirrorId, OrganizationId, RecordId};
 
-use crate::engine::{Desk, Progress, Summary, Trouble};
+use crate::edit::EditError;
+use crate::engine::{Desk, Engine, Progress, Summary, Trouble};
 use crate::ports::{Effect, StoreError};
 use crate::scene::member;
-use crate::state::{Collection, Fence, Mirror};
+use crate::state::{Collection, Fence, JobTask, Mirror, NewJob};
 use crate::work::{pending_link, push_job_for};
 
 /// Records that one batch of a backfill links.
@@ -87,4 +89,95 @@ pub(crate) async fn backfill(
         }
     }
     Ok(summary)
+}
+
+impl Engine {
+    /// Stores a mirror and begins to link the records of its members.
+    ///
+    /// # Errors
+    /// `Invalid` when members are missing, cannot be written, or rules of connected mirrors contradict.
+    pub async fn put_mirror(&self, mirror: Mirror) -> Result<Mirror, EditError> {
+        self.check_mirror(&mirror).await?;
+        let job = NewJob {
+            id: JobId::new(self.desk.epoch_ms(), self.desk.random()),
+            organization: mirror.organization.clone(),
+            task: JobTask::Mirror {
+                mirror: mirror.id.clone(),
+            },
+            run_at: self.desk.now_ms(),
+        };
+        let effects = vec![
+            Effect::PutMirror(Box::new(mirror.clone())),
+            Effect::Enqueue(Box::new(job)),
+        ];
+        self.desk
+            .store
+            .commit(&mirror.organization, None, effects)
+            .await?;
+        Ok(mirror)
+    }
+
+    /// Removes a mirror. Its copies stay where they are, and no longer hear of each other.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_mirror(&self, organization: &OrganizationId, id: &MirrorId) -> Result<(), EditError> {
+        self.desk
+            .store
+            .mirror(organization, id)
+            .await?
+            .ok_or(EditError::NotFound("mirror"))?;
+        Ok(self
+            .desk
+            .store
+            .commit(organization, None, vec![Effect::DropMirror(id.clone())])
+            .await?)
+    }
+
+    async fn check_mirror(&self, mirror: &Mirror) -> Result<(), EditError> {
+        let invalid = |text: String| Err(EditError::Invalid(text));
+        if !mirror.members.iter().any(|member| member.role.gives())
+            || !mirror.members.iter().any(|member| member.role.takes())
+            || mirror.members.len() < 2
+        {
+            return invalid("a mirror needs one member that gives and another that takes".to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        for member in &mirror.members {
+            if !seen.insert(&member.collection_id) {
+                return invalid(format!("{} is named twice", member.collection_id));
+            }
+            let collection = self
+                .desk
+                .store
+                .collection(&mirror.organization, &member.collection_id)
+                .await?
+                .ok_or(EditError::NotFound("collection"))?;
+            if collection.remote.kind != mirror.kind {
+                return invalid(format!(
+                    "`{}` holds records of another kind",
+                    collection.remote.name
+                ));
+            }
+            if member.role.takes() && collection.remote.access == Access::ReadOnly {
+                return Err(EditError::ReadOnly(collection.remote.name));
+            }
+            for other in self
+                .desk
+                .store
+                .mirrors_of(&mirror.organization, &collection.id)
+                .await?
+            {
+                if other.id != mirror.id
+                    && (other.policy != mirror.policy || other.field_owners != mirror.field_owners)
+                {
+                    return invalid(format!(
+                        "`{}` already mirrors `{}` by other rules; two rules for one set contradict each other",
+                        other.name, collection.remote.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use model::{Content, EventTime, FieldError, FieldPath, Fields, OrganizationId, PartKey, RecordId, series};
 use serde_json::{Map, Value, json};
 
-use crate::edit::{EditError, EditScope, follow_start, merge_patch};
+use crate::edit::{EditError, EditScope};
 use crate::engine::Engine;
+use crate::patch::{check_event, follow_start, merge_patch};
 use crate::state::{Origin, Record};
 
 /// Fields that an edit of a whole series through one of its occurrences shifts instead of sets.
@@ -146,7 +147,7 @@ impl Engine {
         let before = tail.clone();
         tail.fields = merge_patch(subject.record.kind.schema(), &tail.fields, patch)?;
         let tail = follow_start(tail, &before);
-        crate::edit::check_event(&tail)?;
+        check_event(&tail)?;
         // The old series is shortened first: it carries the version check.
         let old = self
             .change(organization, id, if_match, origin, |subject, home| {

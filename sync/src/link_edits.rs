@@ -1,0 +1,93 @@
+//! What a person can do about a link that a provider refuses: try again, or give up.
+
+use std::collections::BTreeSet;
+
+use model::{LinkId, OrganizationId};
+
+use crate::edit::EditError;
+use crate::engine::Engine;
+use crate::plan;
+use crate::ports::Effect;
+use crate::state::{FeedAction, Link, LinkState, Origin};
+use crate::subject::Subject;
+use crate::work::push_job;
+
+impl Engine {
+    /// Tries a rejected link again.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn retry_link(&self, organization: &OrganizationId, link: &LinkId) -> Result<Link, EditError> {
+        let linked = self
+            .desk
+            .store
+            .link(organization, link)
+            .await?
+            .ok_or(EditError::NotFound("link"))?;
+        let mut link = linked.link;
+        link.state = LinkState::Pending;
+        link.dirty = true;
+        link.attempts = 0;
+        link.not_before = 0;
+        link.revision += 1;
+        let effects = vec![
+            Effect::UpdateLink(Box::new(link.clone())),
+            push_job(&self.desk, &link),
+        ];
+        self.desk.store.commit(organization, None, effects).await?;
+        Ok(link)
+    }
+
+    /// Gives up what a provider refused: the hub takes the provider's values again. A link whose object was never
+    /// made is removed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn revert_link(&self, organization: &OrganizationId, id: &LinkId) -> Result<Link, EditError> {
+        let linked = self
+            .desk
+            .store
+            .link(organization, id)
+            .await?
+            .ok_or(EditError::NotFound("link"))?;
+        let (mut link, record) = (linked.link, linked.record);
+        let origin = Origin::Link(link.id.clone());
+        if link.parts.is_empty() {
+            let effect = Effect::DropLink {
+                link: link.id.clone(),
+                revision: link.revision,
+            };
+            self.desk.store.commit(organization, None, vec![effect]).await?;
+            link.state = LinkState::Synced;
+            return Ok(link);
+        }
+        let hub = plan::hub_side(&record, &link);
+        let mut side = hub.clone();
+        for path in hub.differences(&link.snapshots.hub) {
+            side.set(&path, link.snapshots.hub.get(&path).cloned());
+        }
+        let (shared, local) = plan::split(record.kind, side);
+        let mut subject = Subject {
+            record,
+            links: vec![link.clone()],
+        };
+        let paths = subject.set_content(shared, &origin, self.desk.now_ms());
+        link.local = local;
+        link.held = BTreeSet::new();
+        link.state = LinkState::Synced;
+        link.dirty = false;
+        link.attempts = 0;
+        link.revision += 1;
+        let mut effects = vec![Effect::UpdateLink(Box::new(link.clone()))];
+        if !paths.is_empty() || subject.record.deleted {
+            subject.record.deleted = false;
+            if paths.is_empty() {
+                subject.record.version += 1;
+            }
+            effects.push(Effect::UpdateRecord(Box::new(subject.record.clone())));
+            effects.extend(self.announce(&subject, FeedAction::Updated, paths, &origin, Some(&link.id)));
+        }
+        self.desk.store.commit(organization, None, effects).await?;
+        Ok(link)
+    }
+}

@@ -1,0 +1,86 @@
+//! What the connector is and can do.
+
+use connector_sdk::{
+    Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Pull, Push,
+    RemoteCollection, SeriesModel,
+};
+use model::{Content, Kind};
+
+/// The zone of a calendar that names none.
+const DEFAULT_ZONE: &str = "UTC";
+
+static INFO: ConnectorInfo = ConnectorInfo {
+    id: "google",
+    name: "Google Calendar",
+    kinds: &[Kind::Event],
+    default_base_url: Some("https://www.googleapis.com/calendar/v3/"),
+    limits: Limits {
+        // 600 requests per minute, project and user: https://developers.google.com/workspace/calendar/api/guides/quota
+        requests_per_second: Some(10),
+        timeout_ms: 60_000,
+        max_response_bytes: 64 << 20,
+    },
+    docs_url: "https://developers.google.com/workspace/calendar/api/v3/reference",
+};
+
+/// The connector of Google Calendar.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GoogleConnector;
+
+/// The connector of Google Calendar.
+#[must_use]
+pub fn connector() -> GoogleConnector {
+    GoogleConnector
+}
+
+impl Connector for GoogleConnector {
+    fn info(&self) -> &ConnectorInfo {
+        &INFO
+    }
+
+    fn capability(&self, kind: Kind) -> Capability {
+        match kind {
+            Kind::Calendar => Capability::NONE,
+            Kind::Event => Capability {
+                read: true,
+                create: true,
+                update: true,
+                delete: true,
+                incremental: true,
+                reports_deletes: true,
+                conditional: Conditional::Version,
+                notifies: Notifies::Suppressible,
+                client_ids: true,
+                series: SeriesModel::PerPart,
+                batch_max: 1,
+                fields: mapping::google::support(),
+            },
+        }
+    }
+
+    fn auth(&self) -> &dyn Auth {
+        self
+    }
+
+    fn pull(&self) -> Option<&dyn Pull> {
+        Some(self)
+    }
+
+    fn push(&self) -> Option<&dyn Push> {
+        Some(self)
+    }
+
+    fn actions(&self) -> Option<&dyn Actions> {
+        Some(self)
+    }
+
+    fn project(&self, collection: &RemoteCollection, content: &Content) -> Content {
+        mapping::google::project(content, zone_of(collection))
+    }
+}
+
+/// The calendar's zone: that of its days, and of times that float.
+pub(crate) fn zone_of(collection: &RemoteCollection) -> &str {
+    let zone = collection.fields.get("zone").and_then(serde_json::Value::as_str);
+    zone.unwrap_or(DEFAULT_ZONE)
+}

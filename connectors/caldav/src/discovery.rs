@@ -57,7 +57,7 @@ async fn entry(dav: &Dav<'_>) -> Result<Lead, Error> {
         let message = "the address must begin with https:// (or http://) and name a server";
         return Err(dav.error(ErrorKind::Invalid, message));
     }
-    let first = match look(dav, base).await? {
+    let mut reason = match look(dav, base).await? {
         Look::Found(lead) => return Ok(lead),
         Look::Elsewhere(error) => error,
     };
@@ -66,15 +66,19 @@ async fn entry(dav: &Dav<'_>) -> Result<Lead, Error> {
         if url.path() == base.path() {
             continue;
         }
-        if let Look::Found(lead) = look(dav, &url).await? {
-            return Ok(lead);
+        match look(dav, &url).await? {
+            Look::Found(lead) => return Ok(lead),
+            // "Nothing there" says least.
+            Look::Elsewhere(error) if reason.kind == ErrorKind::NotFound => reason = error,
+            Look::Elsewhere(_) => {}
         }
     }
     let message = format!(
-        "{}; nor was a CalDAV service found at /.well-known/caldav or /",
-        first.message
+        "{}; no CalDAV service was found at {}, /.well-known/caldav or /",
+        reason.message,
+        base.path()
     );
-    Err(Error { message, ..first })
+    Err(Error { message, ..reason })
 }
 
 async fn look(dav: &Dav<'_>, url: &Url) -> Result<Look, Error> {

@@ -326,3 +326,7 @@ fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, Unrea
 fn status_code(piece: Piece) -> Option<u16> {
     piece.trimmed()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -1,0 +1,225 @@
+//! Two providers agree through the hub, and then there is silence.
+
+use conflict::Rule;
+use connector_memory::Options;
+use serde_json::json;
+use sync::state::{MemberRole, TargetEdits};
+
+use crate::world::{World, event, fields, key, series, shared};
+
+const PAIRS: [[Options; 2]; 3] = [
+    [Options::WHOLE, Options::WHOLE],
+    [Options::WHOLE, Options::PER_PART],
+    [Options::PER_PART, Options::PER_PART],
+];
+
+#[tokio::test]
+async fn an_event_appears_on_the_other_side_once_and_then_nothing_is_written() {
+    for pair in PAIRS {
+        let world = World::mirrored(&pair).await;
+        world.put(0, "a", event("Lunch"));
+        world.sync(0).await.unwrap();
+        world.work().await;
+        assert_eq!(world.only(1).fields["title"], "Lunch");
+        assert_eq!(world.writes(), 1);
+        for _ in 0..10 {
+            world.round().await;
+        }
+        assert_eq!(world.writes(), 1, "idle rounds write nothing");
+        assert_eq!(world.records().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn one_edit_on_either_side_is_one_write_on_the_other() {
+    for pair in PAIRS {
+        let world = World::mirrored(&pair).await;
+        world.put(0, "a", event("Lunch"));
+        world.settle().await;
+        for (from, to) in [(0, 1), (1, 0)] {
+            let before = world.writes();
+            world.set(from, "title", json!(format!("from {from}")));
+            world.settle().await;
+            assert_eq!(world.only(to).fields["title"], format!("from {from}"));
+            assert_eq!(world.writes() - before, 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_series_with_moved_and_deleted_occurrences_is_the_same_everywhere() {
+    for pair in PAIRS {
+        let world = World::mirrored(&pair).await;
+        let mut content = series("Standup");
+        content.overrides.insert(key(7), model::series::cancelled());
+        content.overrides.insert(key(8), fields(json!({"title": "Long standup"})));
+        world.put(0, "a", content.clone());
+        world.settle().await;
+        assert_eq!(shared(&world.only(1)), shared(&content));
+        world.edit(1, |content| {
+            content.overrides.insert(key(9), model::series::cancelled());
+        });
+        world.settle().await;
+        assert_eq!(world.only(0).overrides[&key(9)], model::series::cancelled());
+        assert_eq!(world.only(0).overrides.len(), 3, "{:?}", world.only(0));
+    }
+}
+
+#[tokio::test]
+async fn when_a_series_moves_its_overrides_move_along() {
+    for pair in PAIRS {
+        let world = World::mirrored(&pair).await;
+        let mut content = series("Standup");
+        content.overrides.insert(key(7), model::series::cancelled());
+        world.put(0, "a", content);
+        world.settle().await;
+        let record = world.only_record().await;
+        let time = |hour: u8| json!({"kind": "zoned", "wall": format!("2026-01-05T{hour:02}:00:00"), "zone": "Europe/Berlin"});
+        world.patch(&record.id, json!({"start": time(11), "end": time(12)})).await;
+        world.settle().await;
+        let moved = model::PartKey::occurrence("2026-01-07T11:00:00");
+        for side in 0..2 {
+            let content = world.only(side);
+            assert_eq!(content.fields["start"], time(11));
+            let keys: Vec<_> = content.overrides.keys().cloned().collect();
+            assert_eq!(keys, std::slice::from_ref(&moved), "side {side}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn edits_of_different_fields_on_both_sides_are_both_kept() {
+    for pair in PAIRS {
+        let world = World::mirrored(&pair).await;
+        world.put(0, "a", event("Lunch"));
+        world.settle().await;
+        world.set(0, "title", json!("Dinner"));
+        world.set(1, "location", json!("Roof"));
+        world.settle().await;
+        for side in 0..2 {
+            assert_eq!(world.only(side).fields["title"], "Dinner");
+            assert_eq!(world.only(side).fields["location"], "Roof");
+        }
+        assert!(world.conflicts().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn of_two_edits_of_one_field_one_stands_everywhere_and_the_other_can_be_restored() {
+    let world = World::mirrored(&PAIRS[1]).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.set(0, "title", json!("Dinner"));
+    world.set(1, "title", json!("Supper"));
+    world.settle().await;
+    let conflicts = world.conflicts().await;
+    assert_eq!(conflicts.len(), 1, "{conflicts:#?}");
+    assert_eq!(world.only(0).fields["title"], world.only(1).fields["title"]);
+    let standing = world.only(0).fields["title"].clone();
+    let lost = if standing == "Dinner" { "Supper" } else { "Dinner" };
+    let resolution = match conflicts[0].hub.as_ref() {
+        Some(value) if value == lost => sync::Resolution::Hub,
+        _ => sync::Resolution::Remote,
+    };
+    let origin = sync::state::Origin::Api("test".to_owned());
+    world.engine.resolve(&world.organization, &conflicts[0].id, resolution, origin).await.unwrap();
+    world.settle().await;
+    for side in 0..2 {
+        assert_eq!(world.only(side).fields["title"], lost);
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_is_asked_decides_and_until_then_both_keep_theirs() {
+    let world = World::new(&PAIRS[0]).await;
+    world.mirror(&[(0, MemberRole::Both), (1, MemberRole::Both)], Rule::Ask, TargetEdits::Keep).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.set(0, "title", json!("Dinner"));
+    world.set(1, "title", json!("Supper"));
+    world.settle().await;
+    assert_eq!(world.only(0).fields["title"], "Dinner");
+    assert_eq!(world.only(1).fields["title"], "Supper");
+    let conflicts = world.conflicts().await;
+    assert_eq!(conflicts.len(), 1, "{conflicts:#?}");
+    let origin = sync::state::Origin::Api("test".to_owned());
+    let value = sync::Resolution::Value(json!("Brunch"));
+    world.engine.resolve(&world.organization, &conflicts[0].id, value, origin).await.unwrap();
+    world.settle().await;
+    for side in 0..2 {
+        assert_eq!(world.only(side).fields["title"], "Brunch");
+    }
+}
+
+#[tokio::test]
+async fn reminders_stay_on_their_own_account() {
+    let world = World::mirrored(&PAIRS[1]).await;
+    let mut content = event("Lunch");
+    let reminders = json!({"use_default": false, "items": [{"minutes_before": 10, "method": "popup"}]});
+    content.fields.insert("reminders".to_owned(), reminders.clone());
+    content.fields.insert("my_response".to_owned(), json!("accepted"));
+    world.put(0, "a", content);
+    world.settle().await;
+    assert!(!world.only(1).fields.contains_key("reminders"));
+    let other = json!({"use_default": false, "items": [{"minutes_before": 60, "method": "email"}]});
+    world.set(1, "reminders", other.clone());
+    world.settle().await;
+    assert_eq!(world.only(0).fields["reminders"], reminders);
+    assert_eq!(world.only(1).fields["reminders"], other);
+    assert_eq!(world.only(0).fields["my_response"], "accepted");
+    assert!(!world.only(1).fields.contains_key("my_response"));
+}
+
+#[tokio::test]
+async fn three_calendars_in_one_mirror_hold_the_same_and_fall_silent() {
+    let world = World::mirrored(&[Options::WHOLE, Options::PER_PART, Options::WHOLE]).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    let before = world.writes();
+    world.set(1, "title", json!("Dinner"));
+    world.settle().await;
+    assert_eq!(world.writes() - before, 2, "one write at each of the other two");
+    for side in 0..3 {
+        assert_eq!(world.only(side).fields["title"], "Dinner");
+    }
+}
+
+#[tokio::test]
+async fn a_pure_source_is_never_written_by_an_edit_of_its_target() {
+    let world = World::new(&PAIRS[0]).await;
+    world.mirror(&[(0, MemberRole::Source), (1, MemberRole::Target)], Rule::LastWriter, TargetEdits::Keep).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.set(1, "title", json!("Mine"));
+    world.settle().await;
+    assert_eq!(world.only(0).fields["title"], "Lunch");
+    assert_eq!(world.only(1).fields["title"], "Mine");
+}
+
+#[tokio::test]
+async fn edits_of_a_pure_target_are_undone_and_logged_where_the_mirror_says_so() {
+    let world = World::new(&PAIRS[1]).await;
+    let members = [(0, MemberRole::Source), (1, MemberRole::Target)];
+    world.mirror(&members, Rule::LastWriter, TargetEdits::Revert).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.set(1, "title", json!("Mine"));
+    world.settle().await;
+    for side in 0..2 {
+        assert_eq!(world.only(side).fields["title"], "Lunch");
+    }
+    assert_eq!(world.conflicts().await.len(), 1);
+}
+
+#[tokio::test]
+async fn records_that_were_there_before_the_mirror_are_brought_over() {
+    let world = World::new(&PAIRS[1]).await;
+    for at in 0..450 {
+        world.put(0, &format!("e{at}"), event(&format!("Event {at}")));
+    }
+    world.settle().await;
+    world.mirror(&[(0, MemberRole::Source), (1, MemberRole::Target)], Rule::LastWriter, TargetEdits::Keep).await;
+    world.settle().await;
+    assert_eq!(world.contents(1).len(), 450);
+    assert_eq!(world.writes(), 450);
+}

@@ -67,10 +67,11 @@ pub fn full(kind: Kind, master: &Fields, key: &PartKey, sparse: &Fields) -> Fiel
 }
 
 /// The sparse form of an occurrence's full fields: what differs from the master, `null` where the master has a
-/// value that the occurrence has not. A cancelled occurrence keeps only its status.
+/// value that the occurrence has not. A cancelled occurrence keeps only its status, unless the whole series is
+/// cancelled: then it inherits that, and what else it says must survive until the series is taken up again.
 #[must_use]
 pub fn sparse(kind: Kind, master: &Fields, key: &PartKey, full: &Fields) -> Fields {
-    if is_cancelled(full) {
+    if is_cancelled(full) && !is_cancelled(master) {
         return cancelled();
     }
     let schema = kind.schema();

@@ -2,7 +2,7 @@
 //!
 //! Declared losses of the direction to iCalendar, which [`project`] shows: `my_response`, `custom`, `split_from` and
 //! `reminders.use_default` cannot be said; times have no fractions of a second; `optional` is only said of
-//! participants and resources; control characters are left out.
+//! participants and resources; control characters, and white space around labels, are left out.
 
 pub(crate) mod codecs;
 pub(crate) mod event;

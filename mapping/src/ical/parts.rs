@@ -111,10 +111,10 @@ impl Resource {
 
     /// What the object says, in canonical sparse form.
     pub(super) fn content(&self) -> Result<Content, MappingError> {
-        let fields = with_start(engine::read(EVENT_ROWS, &self.master.event)?)?;
+        let fields = sound(engine::read(EVENT_ROWS, &self.master.event)?)?;
         let mut content = Content::new(fields);
         for (key, slot) in &self.overrides {
-            let full = with_start(engine::read(engine::override_rows(EVENT_ROWS), &slot.event)?)?;
+            let full = sound(engine::read(engine::override_rows(EVENT_ROWS), &slot.event)?)?;
             let sparse = series::sparse(Kind::Event, &content.fields, key, &full);
             if !sparse.is_empty() {
                 content.overrides.insert(key.clone(), sparse);
@@ -334,12 +334,16 @@ impl Resource {
     }
 }
 
-/// Fields that have a start, as every event must.
-fn with_start(fields: Fields) -> Result<Fields, MappingError> {
-    if fields.contains_key("start") {
-        Ok(fields)
-    } else {
-        Err(engine::missing("start", "DTSTART", "the event has no start"))
+/// Fields that have a start, as every event must, and an end of the same sort (RFC 5545 section 3.8.2.2).
+fn sound(fields: Fields) -> Result<Fields, MappingError> {
+    let kind = |name: &str| Some(fields.get(name)?.get("kind")? == "date");
+    match (kind("start"), kind("end")) {
+        (None, _) => Err(engine::missing("start", "DTSTART", "the event has no start")),
+        (Some(start), Some(end)) if start != end => {
+            let problem = "the start is a day and the end is not, or the other way round";
+            Err(Problem::invalid(problem).at("end", "DTEND"))
+        }
+        (Some(_), _) => Ok(fields),
     }
 }
 

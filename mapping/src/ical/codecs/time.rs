@@ -213,12 +213,6 @@ pub(crate) fn end(event: &Event) -> Result<Option<Value>, Problem> {
     } else {
         default_end(&start)
     };
-    let is_day = |time: &EventTime| matches!(time, EventTime::Date { .. });
-    if is_day(&start) != is_day(&end) {
-        return Err(Problem::invalid(
-            "the start is a day and the end is not, or the other way round",
-        ));
-    }
     Ok(Some(json!(end)))
 }
 

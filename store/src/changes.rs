@@ -1,11 +1,13 @@
 //! The feed: committed changes in order, and the bell that rings when it grows.
 
 use model::OrganizationId;
+use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
-use tokio::sync::broadcast;
 
 use crate::SqliteStore;
+use crate::column::{all, failed, get, json, word};
+use crate::dialect::{Engine, Row};
 
 /// An entry of the feed with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,21 @@ pub struct FeedHead {
     pub seq: i64,
 }
 
+fn read(row: &Row) -> Result<Change, StoreError> {
+    Ok(Change {
+        seq: get(row, "seq")?,
+        entry: FeedEntry {
+            action: word(row, "action")?,
+            subject: get(row, "subject")?,
+            kind: get(row, "kind")?,
+            version: get(row, "version")?,
+            changed: json(row, "changed")?,
+            origin: json(row, "origin")?,
+            at: get(row, "at")?,
+        },
+    })
+}
+
 impl SqliteStore {
     /// Entries after `after`, in order, at most `limit`; of one kind of subject where that is given.
     ///
@@ -37,8 +54,17 @@ impl SqliteStore {
         kind: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
-        let _ = (organization, after, kind, limit);
-        todo!()
+        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM changes WHERE organization_id = ");
+        query
+            .push_bind(organization.as_str())
+            .push(" AND seq > ")
+            .push_bind(after);
+        if let Some(kind) = kind {
+            query.push(" AND kind = ").push_bind(kind);
+        }
+        query.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        all(&rows, read)
     }
 
     /// The last `seq`; 0 when the feed is empty.
@@ -46,14 +72,11 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn latest_seq(&self, organization: &OrganizationId) -> Result<i64, StoreError> {
-        let _ = organization;
-        todo!()
-    }
-
-    /// Rings after each commit that appended to a feed. It says where to look, not what is there: who lags
-    /// (`RecvError::Lagged`) reads on with [`SqliteStore::changes_after`] and has missed nothing.
-    #[must_use]
-    pub fn subscribe_changes(&self) -> broadcast::Receiver<FeedHead> {
-        todo!()
+        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM feed_heads WHERE organization_id = $1")
+            .bind(organization.as_str())
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed)?;
+        Ok(seq.unwrap_or(0))
     }
 }

@@ -1,12 +1,139 @@
 //! Collections: containers on connections.
 
+use connector_sdk::{Cursor, RemoteCollection, RemoteId};
 use model::{CollectionId, ConnectionId, Kind, OrganizationId};
+use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::Collection;
 
+use crate::column::{all, document, failed, flag, get, id, json, refused, spelled, word};
+use crate::dialect::{Engine, Row};
+use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
+fn read(row: &Row) -> Result<Collection, StoreError> {
+    Ok(Collection {
+        id: id(row, "id")?,
+        organization: id(row, "organization_id")?,
+        connection: id(row, "connection_id")?,
+        remote: RemoteCollection {
+            id: RemoteId(get(row, "remote_id")?),
+            kind: word(row, "kind")?,
+            name: get(row, "name")?,
+            access: word(row, "access")?,
+            fields: json(row, "fields")?,
+        },
+        cursor: get::<Option<String>>(row, "cursor")?.map(Cursor),
+        enumerated_at: get(row, "enumerated_at")?,
+        enabled: flag(row, "enabled")?,
+        hold: get(row, "hold")?,
+    })
+}
+
+/// A new collection, or what the provider now says of one. Of a known one the cursor, the hold and the time of its
+/// enumeration stay; whether it is synced changes only when the caller speaks of the stored collection itself, by
+/// its id, and not of one that a listing has just named.
+pub(crate) async fn put(
+    write: &mut Write,
+    organization: &OrganizationId,
+    collection: &Collection,
+) -> Result<(), StoreError> {
+    let remote = &collection.remote;
+    sqlx::query(
+        "INSERT INTO collections
+            (organization_id, id, connection_id, remote_id, kind, name, access, fields, cursor, enumerated_at,
+             enabled, hold)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (organization_id, connection_id, remote_id) DO UPDATE
+         SET kind = excluded.kind, name = excluded.name, access = excluded.access, fields = excluded.fields,
+             enabled = CASE WHEN collections.id = excluded.id THEN excluded.enabled ELSE collections.enabled END",
+    )
+    .bind(organization.as_str())
+    .bind(collection.id.as_str())
+    .bind(collection.connection.as_str())
+    .bind(&remote.id.0)
+    .bind(remote.kind.name())
+    .bind(&remote.name)
+    .bind(spelled(&remote.access)?)
+    .bind(document(&remote.fields)?)
+    .bind(collection.cursor.as_ref().map(|cursor| &cursor.0))
+    .bind(collection.enumerated_at)
+    .bind(i64::from(collection.enabled))
+    .bind(&collection.hold)
+    .execute(write.conn())
+    .await
+    .map_err(refused(collection.id.as_str()))?;
+    Ok(())
+}
+
+pub(crate) async fn put_cursor(
+    write: &mut Write,
+    organization: &OrganizationId,
+    collection: &CollectionId,
+    cursor: Option<&Cursor>,
+    enumerated_at: Option<i64>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "UPDATE collections SET cursor = $1, enumerated_at = COALESCE($2, enumerated_at)
+         WHERE organization_id = $3 AND id = $4",
+    )
+    .bind(cursor.map(|cursor| &cursor.0))
+    .bind(enumerated_at)
+    .bind(organization.as_str())
+    .bind(collection.as_str())
+    .execute(write.conn())
+    .await
+    .map_err(failed)?;
+    write.touched(done.rows_affected(), collection.as_str())
+}
+
+pub(crate) async fn hold(
+    write: &mut Write,
+    organization: &OrganizationId,
+    collection: &CollectionId,
+    reason: Option<&str>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE collections SET hold = $1 WHERE organization_id = $2 AND id = $3")
+        .bind(reason)
+        .bind(organization.as_str())
+        .bind(collection.as_str())
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+    write.touched(done.rows_affected(), collection.as_str())
+}
+
 impl SqliteStore {
+    pub(crate) async fn read_collections(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+    ) -> Result<Vec<Collection>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM collections WHERE organization_id = $1 AND connection_id = $2 ORDER BY name, id",
+        )
+        .bind(organization.as_str())
+        .bind(connection.as_str())
+        .fetch_all(self.read())
+        .await
+        .map_err(failed)?;
+        all(&rows, read)
+    }
+
+    pub(crate) async fn read_collection(
+        &self,
+        organization: &OrganizationId,
+        id: &CollectionId,
+    ) -> Result<Option<Collection>, StoreError> {
+        let row = sqlx::query("SELECT * FROM collections WHERE organization_id = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(id.as_str())
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// The collections whose records are of a kind (calendars: `Kind::Event`), in order of id; of one connection
     /// where that is given.
     ///
@@ -19,8 +146,22 @@ impl SqliteStore {
         connection: Option<&ConnectionId>,
         paging: &Paging,
     ) -> Result<Page<Collection>, StoreError> {
-        let _ = (organization, kind, connection, paging);
-        todo!()
+        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM collections WHERE organization_id = ");
+        query
+            .push_bind(organization.as_str())
+            .push(" AND kind = ")
+            .push_bind(kind.name());
+        if let Some(connection) = connection {
+            query.push(" AND connection_id = ").push_bind(connection.as_str());
+        }
+        if let Some(after) = &paging.after {
+            query.push(" AND id > ").push_bind(after.as_str());
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(paging.probe());
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        Ok(Page::cut(all(&rows, read)?, paging, |collection| {
+            collection.id.as_str()
+        }))
     }
 
     /// Says whether a collection is synced; `false` when there is no such collection.
@@ -33,7 +174,15 @@ impl SqliteStore {
         id: &CollectionId,
         enabled: bool,
     ) -> Result<bool, StoreError> {
-        let _ = (organization, id, enabled);
-        todo!()
+        let mut write = self.write().await?;
+        let done = sqlx::query("UPDATE collections SET enabled = $1 WHERE organization_id = $2 AND id = $3")
+            .bind(i64::from(enabled))
+            .bind(organization.as_str())
+            .bind(id.as_str())
+            .execute(write.conn())
+            .await
+            .map_err(failed)?;
+        write.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 }

@@ -3,10 +3,14 @@
 use connector_sdk::Credentials;
 use model::{ConnectionId, OrganizationId};
 use serde_json::{Map, Value};
+use sqlx::QueryBuilder;
 use sync::ports::StoreError;
-use sync::state::{Connection, Health, Origin};
+use sync::state::{Connection, FeedAction, FeedEntry, Health, Origin};
 
-use crate::{Page, Paging, SqliteStore};
+use crate::column::{all, document, failed, get, id, json, optional_id, refused, spelled, word};
+use crate::dialect::{Engine, Row};
+use crate::write::Write;
+use crate::{Page, Paging, SqliteStore, queue};
 
 /// What to change of a connection; `None` leaves as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +24,77 @@ pub struct ConnectionPatch {
     pub health: Option<(Health, Option<String>)>,
 }
 
+fn read(row: &Row) -> Result<Connection, StoreError> {
+    Ok(Connection {
+        id: id(row, "id")?,
+        organization: id(row, "organization_id")?,
+        provider: get(row, "provider")?,
+        name: get(row, "name")?,
+        owner: optional_id(row, "owner")?,
+        config: json(row, "config")?,
+        health: word(row, "health")?,
+        health_reason: get(row, "health_reason")?,
+        discovered_at: get(row, "discovered_at")?,
+        synced_at: get(row, "synced_at")?,
+        created_at: get(row, "created_at")?,
+    })
+}
+
+/// What the engine says of a connection's health. A connection that someone paused stays paused.
+pub(crate) async fn set_health(
+    write: &mut Write,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+    (health, reason): (Health, Option<&str>),
+    synced_at: Option<i64>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "UPDATE connections
+         SET health_reason = CASE WHEN health = 'paused' THEN health_reason ELSE $1 END,
+             health = CASE WHEN health = 'paused' THEN health ELSE $2 END,
+             synced_at = COALESCE($3, synced_at), attempted_at = COALESCE($3, attempted_at)
+         WHERE organization_id = $4 AND id = $5",
+    )
+    .bind(reason)
+    .bind(spelled(&health)?)
+    .bind(synced_at)
+    .bind(organization.as_str())
+    .bind(connection.as_str())
+    .execute(write.conn())
+    .await
+    .map_err(failed)?;
+    write.touched(done.rows_affected(), connection.as_str())
+}
+
+pub(crate) async fn discovered(
+    write: &mut Write,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+    at: i64,
+) -> Result<(), StoreError> {
+    let done =
+        sqlx::query("UPDATE connections SET discovered_at = $1 WHERE organization_id = $2 AND id = $3")
+            .bind(at)
+            .bind(organization.as_str())
+            .bind(connection.as_str())
+            .execute(write.conn())
+            .await
+            .map_err(failed)?;
+    write.touched(done.rows_affected(), connection.as_str())
+}
+
+fn entry(action: FeedAction, id: &ConnectionId, changed: &[&str], origin: &Origin, at: i64) -> FeedEntry {
+    FeedEntry {
+        action,
+        subject: id.to_string(),
+        kind: "connection".to_owned(),
+        version: 0,
+        changed: changed.iter().map(|&field| field.to_owned()).collect(),
+        origin: origin.clone(),
+        at,
+    }
+}
+
 impl SqliteStore {
     /// Adds a connection with its credentials, and a feed entry, in one transaction.
     ///
@@ -31,8 +106,46 @@ impl SqliteStore {
         credentials: &Credentials,
         origin: &Origin,
     ) -> Result<(), StoreError> {
-        let _ = (connection, credentials, origin);
-        todo!()
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO connections
+                (organization_id, id, provider, name, owner, config, health, health_reason, discovered_at,
+                 synced_at, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(connection.organization.as_str())
+        .bind(connection.id.as_str())
+        .bind(&connection.provider)
+        .bind(&connection.name)
+        .bind(connection.owner.as_ref().map(|owner| owner.as_str()))
+        .bind(document(&connection.config)?)
+        .bind(spelled(&connection.health)?)
+        .bind(&connection.health_reason)
+        .bind(connection.discovered_at)
+        .bind(connection.synced_at)
+        .bind(connection.created_at)
+        .execute(write.conn())
+        .await
+        .map_err(refused(connection.id.as_str()))?;
+        self.put_credentials(&mut write, &connection.organization, &connection.id, credentials)
+            .await?;
+        let entry = entry(FeedAction::Created, &connection.id, &[], origin, self.now_ms());
+        write.append(&connection.organization, vec![entry]).await?;
+        write.commit().await
+    }
+
+    pub(crate) async fn read_connection(
+        &self,
+        organization: &OrganizationId,
+        id: &ConnectionId,
+    ) -> Result<Option<Connection>, StoreError> {
+        let row = sqlx::query("SELECT * FROM connections WHERE organization_id = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(id.as_str())
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(read).transpose()
     }
 
     /// The connections of an organization, in order of id.
@@ -44,8 +157,16 @@ impl SqliteStore {
         organization: &OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Connection>, StoreError> {
-        let _ = (organization, paging);
-        todo!()
+        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM connections WHERE organization_id = ");
+        query.push_bind(organization.as_str());
+        if let Some(after) = &paging.after {
+            query.push(" AND id > ").push_bind(after.as_str());
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(paging.probe());
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        Ok(Page::cut(all(&rows, read)?, paging, |connection| {
+            connection.id.as_str()
+        }))
     }
 
     /// Changes a connection, with a feed entry; `None` when there is no such connection.
@@ -59,8 +180,37 @@ impl SqliteStore {
         patch: &ConnectionPatch,
         origin: &Origin,
     ) -> Result<Option<Connection>, StoreError> {
-        let _ = (organization, id, patch, origin);
-        todo!()
+        let mut write = self.write().await?;
+        let (health, reason) = patch.health.clone().unzip();
+        let row = sqlx::query(
+            "UPDATE connections
+             SET name = COALESCE($1, name), config = COALESCE($2, config),
+                 health_reason = CASE WHEN $3 IS NULL THEN health_reason ELSE $4 END,
+                 health = COALESCE($3, health)
+             WHERE organization_id = $5 AND id = $6
+             RETURNING *",
+        )
+        .bind(&patch.name)
+        .bind(patch.config.as_ref().map(document).transpose()?)
+        .bind(health.as_ref().map(spelled).transpose()?)
+        .bind(reason.flatten())
+        .bind(organization.as_str())
+        .bind(id.as_str())
+        .fetch_optional(write.conn())
+        .await
+        .map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        let connection = read(&row)?;
+        let mut changed = Vec::new();
+        changed.extend(patch.name.as_ref().map(|_| "name"));
+        changed.extend(patch.config.as_ref().map(|_| "config"));
+        changed.extend(patch.health.as_ref().map(|_| "health"));
+        if !changed.is_empty() {
+            let entry = entry(FeedAction::Updated, id, &changed, origin, self.now_ms());
+            write.append(organization, vec![entry]).await?;
+        }
+        write.commit().await?;
+        Ok(Some(connection))
     }
 
     /// Removes a connection with its credentials, collections, links and jobs. Records that have no other link are
@@ -74,8 +224,24 @@ impl SqliteStore {
         id: &ConnectionId,
         origin: &Origin,
     ) -> Result<bool, StoreError> {
-        let _ = (organization, id, origin);
-        todo!()
+        let now = self.now_ms();
+        let mut write = self.write().await?;
+        let mut entries = delete_orphans(&mut write, organization, id, origin, now).await?;
+        // Collections, links, originals, intents, quarantine and credentials go with it, by their references.
+        let done = sqlx::query("DELETE FROM connections WHERE organization_id = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(id.as_str())
+            .execute(write.conn())
+            .await
+            .map_err(failed)?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        queue::cancel(&mut write, organization, id, now).await?;
+        entries.push(entry(FeedAction::Deleted, id, &[], origin, now));
+        write.append(organization, entries).await?;
+        write.commit().await?;
+        Ok(true)
     }
 
     /// Active and degraded connections of all organizations whose last sync ended, well or not, before
@@ -88,7 +254,58 @@ impl SqliteStore {
         now_ms: i64,
         interval_ms: i64,
     ) -> Result<Vec<(OrganizationId, ConnectionId)>, StoreError> {
-        let _ = (now_ms, interval_ms);
-        todo!()
+        let rows = sqlx::query(
+            "SELECT c.organization_id, c.id FROM connections c
+             WHERE c.health IN ('active', 'degraded') AND COALESCE(c.attempted_at, 0) <= $1
+                AND NOT EXISTS (
+                    SELECT 1 FROM jobs j
+                    WHERE j.organization_id = c.organization_id AND j.lane = c.id AND j.name = 'sync'
+                        AND j.state IN ('queued', 'running')
+                )
+             ORDER BY COALESCE(c.attempted_at, 0), c.id",
+        )
+        .bind(now_ms - interval_ms)
+        .fetch_all(self.read())
+        .await
+        .map_err(failed)?;
+        all(&rows, |row| Ok((id(row, "organization_id")?, id(row, "id")?)))
     }
+}
+
+/// Marks the live records deleted that have links on this connection only, and says so in feed entries.
+async fn delete_orphans(
+    write: &mut Write,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+    origin: &Origin,
+    now: i64,
+) -> Result<Vec<FeedEntry>, StoreError> {
+    let rows = sqlx::query(
+        "UPDATE records SET deleted = 1, version = version + 1, updated_at = $1
+         WHERE organization_id = $2 AND deleted = 0
+            AND id IN (SELECT l.record_id FROM links l WHERE l.organization_id = $2 AND l.connection_id = $3)
+            AND NOT EXISTS (
+                SELECT 1 FROM links o
+                WHERE o.organization_id = records.organization_id AND o.record_id = records.id
+                    AND o.connection_id <> $3
+            )
+         RETURNING id, kind, version",
+    )
+    .bind(now)
+    .bind(organization.as_str())
+    .bind(connection.as_str())
+    .fetch_all(write.conn())
+    .await
+    .map_err(failed)?;
+    all(&rows, |row| {
+        Ok(FeedEntry {
+            action: FeedAction::Deleted,
+            subject: get(row, "id")?,
+            kind: get(row, "kind")?,
+            version: get(row, "version")?,
+            changed: Vec::new(),
+            origin: origin.clone(),
+            at: now,
+        })
+    })
 }

@@ -2,9 +2,18 @@
 
 use connector_sdk::Credentials;
 use model::{ConnectionId, OrganizationId};
+use serde_json::{Map, Value};
 use sync::ports::StoreError;
+use zeroize::Zeroizing;
 
 use crate::SqliteStore;
+use crate::column::{corrupt, failed, get, refused};
+use crate::seal::Sealed;
+use crate::write::Write;
+
+/// What is sealed in these rows. Part of the associated data, so that values of different purposes cannot stand in
+/// for each other.
+const PURPOSE: &str = "credentials";
 
 impl SqliteStore {
     /// The unsealed credentials of a connection.
@@ -16,8 +25,32 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<Option<Credentials>, StoreError> {
-        let _ = (organization, connection);
-        todo!()
+        let row = sqlx::query(
+            "SELECT key_id, nonce, sealed FROM credentials
+             WHERE organization_id = $1 AND connection_id = $2 AND purpose = $3",
+        )
+        .bind(organization.as_str())
+        .bind(connection.as_str())
+        .bind(PURPOSE)
+        .fetch_optional(self.read())
+        .await
+        .map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        let sealed = Sealed {
+            key_id: get(&row, "key_id")?,
+            nonce: get(&row, "nonce")?,
+            bytes: get(&row, "sealed")?,
+        };
+        let plain = self
+            .key()
+            .unseal(&[organization.as_str(), connection.as_str(), PURPOSE], &sealed)
+            .map_err(|error| corrupt("credentials", error))?;
+        // A parser's message may quote its input: it is not passed on.
+        let members: Map<String, Value> =
+            serde_json::from_slice(&plain).map_err(|_| corrupt("credentials", "not a JSON object"))?;
+        Credentials::from_json(&members)
+            .map(Some)
+            .map_err(|_| corrupt("credentials", "not an object of texts"))
     }
 
     /// Replaces the credentials of a connection; `false` when there is no such connection.
@@ -30,7 +63,54 @@ impl SqliteStore {
         connection: &ConnectionId,
         credentials: &Credentials,
     ) -> Result<bool, StoreError> {
-        let _ = (organization, connection, credentials);
-        todo!()
+        let mut write = self.write().await?;
+        let found = sqlx::query("SELECT id FROM connections WHERE organization_id = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(connection.as_str())
+            .fetch_optional(write.conn())
+            .await
+            .map_err(failed)?;
+        if found.is_none() {
+            return Ok(false);
+        }
+        self.put_credentials(&mut write, organization, connection, credentials)
+            .await?;
+        write.commit().await?;
+        Ok(true)
+    }
+
+    pub(crate) async fn put_credentials(
+        &self,
+        write: &mut Write,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        credentials: &Credentials,
+    ) -> Result<(), StoreError> {
+        let plain = serde_json::to_vec(&credentials.expose())
+            .map(Zeroizing::new)
+            .map_err(|_| corrupt("credentials", "cannot be written as JSON"))?;
+        let sealed = self
+            .key()
+            .seal(&[organization.as_str(), connection.as_str(), PURPOSE], &plain)
+            .map_err(|error| corrupt("credentials", error))?;
+        sqlx::query(
+            "INSERT INTO credentials
+                (organization_id, connection_id, purpose, key_id, nonce, sealed, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (organization_id, connection_id, purpose) DO UPDATE
+             SET key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed,
+                 updated_at = excluded.updated_at",
+        )
+        .bind(organization.as_str())
+        .bind(connection.as_str())
+        .bind(PURPOSE)
+        .bind(sealed.key_id)
+        .bind(sealed.nonce)
+        .bind(sealed.bytes)
+        .bind(self.now_ms())
+        .execute(write.conn())
+        .await
+        .map_err(refused(connection.as_str()))?;
+        Ok(())
     }
 }

@@ -1,9 +1,12 @@
 //! Events in a window of time.
 
 use model::{CollectionId, ConnectionId, OrganizationId};
+use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 
-use crate::{RecordView, SqliteStore};
+use crate::column::{all, failed};
+use crate::dialect::Engine;
+use crate::{RecordView, SqliteStore, records};
 
 /// Which events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +32,24 @@ impl SqliteStore {
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<RecordView>, StoreError> {
-        let _ = (organization, from_ms, to_ms, filter, limit);
-        todo!()
+        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        query
+            .push(records::COLUMNS)
+            .push(" FROM records r WHERE r.organization_id = ")
+            .push_bind(organization.as_str())
+            .push(" AND r.deleted = 0 AND r.starts_at IS NOT NULL AND r.starts_at < ")
+            .push_bind(to_ms)
+            .push(" AND (r.ends_at IS NULL OR r.ends_at > ")
+            .push_bind(from_ms)
+            // An event without a length.
+            .push(" OR r.starts_at >= ")
+            .push_bind(from_ms)
+            .push(")");
+        records::linked_in(&mut query, filter.connection.as_ref(), &filter.collections);
+        query
+            .push(" ORDER BY r.starts_at, r.id LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        records::with_links(self.read(), organization, all(&rows, records::read)?).await
     }
 }

@@ -1,12 +1,18 @@
 //! Background work as the API and the worker's timer see it.
 
 use model::{ConnectionId, JobId, OrganizationId};
+use serde::Deserialize;
 use serde_json::Value;
+use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::{JobTask, NewJob};
-use tokio::sync::watch;
 
-use crate::{Page, Paging, SqliteStore};
+use crate::column::{all, count, failed, get, id, json, optional_json, word};
+use crate::dialect::{Conn, Engine, Row};
+use crate::{Page, Paging, SqliteStore, idempotency, queue};
+
+/// How long an ended job can be looked up.
+const KEPT_MS: i64 = 7 * 24 * 3_600_000;
 
 /// A piece of background work.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +46,8 @@ pub struct Job {
 }
 
 /// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// It waits, for the first time or for another attempt.
     Queued,
@@ -77,14 +84,45 @@ pub struct JobFilter {
     pub connection: Option<ConnectionId>,
 }
 
+fn read(row: &Row) -> Result<Job, StoreError> {
+    let code: Option<String> = get(row, "failure_code")?;
+    let message: Option<String> = get(row, "failure_message")?;
+    let total: Option<i64> = get(row, "total")?;
+    Ok(Job {
+        id: id(row, "id")?,
+        organization: id(row, "organization_id")?,
+        task: json(row, "task")?,
+        state: word(row, "state")?,
+        run_at: get(row, "run_at")?,
+        attempts: count(row, "attempts")?,
+        done: count(row, "done")?,
+        total: total.and_then(|total| u64::try_from(total).ok()),
+        result: optional_json(row, "result")?,
+        failure: code.zip(message),
+        created_at: get(row, "created_at")?,
+        started_at: get(row, "started_at")?,
+        finished_at: get(row, "finished_at")?,
+    })
+}
+
+async fn find(conn: &mut Conn, organization: &OrganizationId, id: &str) -> Result<Option<Job>, StoreError> {
+    let row = sqlx::query("SELECT * FROM jobs WHERE organization_id = $1 AND id = $2")
+        .bind(organization.as_str())
+        .bind(id)
+        .fetch_optional(conn)
+        .await
+        .map_err(failed)?;
+    row.as_ref().map(read).transpose()
+}
+
 impl SqliteStore {
     /// A job.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn job(&self, organization: &OrganizationId, id: &JobId) -> Result<Option<Job>, StoreError> {
-        let _ = (organization, id);
-        todo!()
+        let mut conn = self.read().acquire().await.map_err(failed)?;
+        find(&mut conn, organization, id.as_str()).await
     }
 
     /// Jobs, newest first.
@@ -97,8 +135,20 @@ impl SqliteStore {
         filter: &JobFilter,
         paging: &Paging,
     ) -> Result<Page<Job>, StoreError> {
-        let _ = (organization, filter, paging);
-        todo!()
+        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM jobs WHERE organization_id = ");
+        query.push_bind(organization.as_str());
+        if let Some(state) = filter.state {
+            query.push(" AND state = ").push_bind(state.name());
+        }
+        if let Some(connection) = &filter.connection {
+            query.push(" AND lane = ").push_bind(connection.as_str());
+        }
+        if let Some(after) = &paging.after {
+            query.push(" AND id < ").push_bind(after.as_str());
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(paging.probe());
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        Ok(Page::cut(all(&rows, read)?, paging, |job| job.id.as_str()))
     }
 
     /// Enqueues work and answers with the job that will do it: an identical one that waits already, or the new one.
@@ -106,8 +156,11 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn enqueue(&self, job: NewJob) -> Result<Job, StoreError> {
-        let _ = job;
-        todo!()
+        let mut write = self.write().await?;
+        let id = queue::enqueue(&mut write, &job.organization, &job, self.now_ms()).await?;
+        let stored = find(write.conn(), &job.organization, &id).await?;
+        write.commit().await?;
+        stored.ok_or_else(|| StoreError::Stale(id))
     }
 
     /// When the next job is due or the next lease runs out, epoch milliseconds; `None` when nothing waits.
@@ -115,7 +168,20 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn next_due(&self) -> Result<Option<i64>, StoreError> {
-        todo!()
+        // A job that waits for its lane is not due before the lane is free, which `subscribe_jobs` tells.
+        sqlx::query_scalar(
+            "SELECT MIN(due) FROM (
+                SELECT CASE WHEN j.state = 'running' THEN j.lease_until ELSE j.run_at END AS due
+                FROM jobs j
+                WHERE j.state = 'running' OR (j.state = 'queued' AND NOT EXISTS (
+                    SELECT 1 FROM jobs o
+                    WHERE o.organization_id = j.organization_id AND o.lane = j.lane AND o.state = 'running'
+                ))
+             ) AS times",
+        )
+        .fetch_one(self.read())
+        .await
+        .map_err(failed)
     }
 
     /// Calls off a connection's waiting and running jobs; a running one can commit no more. How many there were.
@@ -127,22 +193,26 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<u64, StoreError> {
-        let _ = (organization, connection);
-        todo!()
+        let mut write = self.write().await?;
+        let cancelled = queue::cancel(&mut write, organization, connection, self.now_ms()).await?;
+        write.commit().await?;
+        Ok(cancelled)
     }
 
-    /// Forgets ended jobs, idempotency keys and the like that are older than they need to be.
+    /// Forgets jobs that ended a week ago, and idempotency keys that have served their time.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn sweep(&self, now_ms: i64) -> Result<(), StoreError> {
-        let _ = now_ms;
-        todo!()
-    }
-
-    /// Changes after each commit that enqueued work, so that a worker wakes at once.
-    #[must_use]
-    pub fn subscribe_jobs(&self) -> watch::Receiver<u64> {
-        todo!()
+        let mut write = self.write().await?;
+        sqlx::query(
+            "DELETE FROM jobs WHERE state IN ('succeeded', 'failed', 'cancelled') AND finished_at < $1",
+        )
+        .bind(now_ms - KEPT_MS)
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+        idempotency::sweep(&mut write, now_ms).await?;
+        write.commit().await
     }
 }

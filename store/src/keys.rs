@@ -1,9 +1,16 @@
 //! API keys: who acts in an organization. Only the SHA-256 of a secret is stored.
 
 use model::{ApiKeyId, OrganizationId};
+use sha2::{Digest, Sha256};
 use sync::ports::StoreError;
 
 use crate::SqliteStore;
+use crate::column::{all, failed, get, id, refused};
+use crate::dialect::Row;
+use crate::seal::to_hex;
+
+/// How exactly the last use of a key is known; a write per request would be too much.
+const USE_GRAIN_MS: i64 = 60_000;
 
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +31,47 @@ pub struct ApiKey {
     pub revoked_at: Option<i64>,
 }
 
+fn hash(secret: &str) -> String {
+    to_hex(&Sha256::digest(secret.as_bytes())).to_string()
+}
+
+fn read(row: &Row) -> Result<ApiKey, StoreError> {
+    Ok(ApiKey {
+        id: id(row, "id")?,
+        organization: id(row, "organization_id")?,
+        name: get(row, "name")?,
+        prefix: get(row, "prefix")?,
+        created_at: get(row, "created_at")?,
+        last_used_at: get(row, "last_used_at")?,
+        revoked_at: get(row, "revoked_at")?,
+    })
+}
+
 impl SqliteStore {
     /// Stores a key under the hash of its secret. The secret should have 128 random bits or more: it is hashed
     /// without a salt so that it can be looked up.
     ///
     /// # Errors
-    /// `Stale` when the id or the secret is taken.
+    /// `Stale` when the id or the secret is taken, or the organization is gone.
     pub async fn create_api_key(&self, key: &ApiKey, secret: &str) -> Result<(), StoreError> {
-        let _ = (key, secret);
-        todo!()
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO api_keys
+                (organization_id, id, name, prefix, secret_sha256, created_at, last_used_at, revoked_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(key.organization.as_str())
+        .bind(key.id.as_str())
+        .bind(&key.name)
+        .bind(&key.prefix)
+        .bind(hash(secret))
+        .bind(key.created_at)
+        .bind(key.last_used_at)
+        .bind(key.revoked_at)
+        .execute(write.conn())
+        .await
+        .map_err(refused(key.id.as_str()))?;
+        write.commit().await
     }
 
     /// The key with this secret, unless revoked. Notes its use, at most once a minute.
@@ -40,8 +79,28 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn find_api_key(&self, secret: &str) -> Result<Option<(OrganizationId, ApiKeyId)>, StoreError> {
-        let _ = secret;
-        todo!()
+        // Looked up by its hash: how long the look-up takes tells nothing of the secret.
+        let row = sqlx::query("SELECT * FROM api_keys WHERE secret_sha256 = $1 AND revoked_at IS NULL")
+            .bind(hash(secret))
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed)?;
+        let Some(key) = row.as_ref().map(read).transpose()? else {
+            return Ok(None);
+        };
+        let now = self.now_ms();
+        if key.last_used_at.is_none_or(|last| now - last >= USE_GRAIN_MS) {
+            let mut write = self.write().await?;
+            sqlx::query("UPDATE api_keys SET last_used_at = $1 WHERE organization_id = $2 AND id = $3")
+                .bind(now)
+                .bind(key.organization.as_str())
+                .bind(key.id.as_str())
+                .execute(write.conn())
+                .await
+                .map_err(failed)?;
+            write.commit().await?;
+        }
+        Ok(Some((key.organization, key.id)))
     }
 
     /// The keys of an organization, revoked ones included, oldest first.
@@ -49,8 +108,12 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn api_keys(&self, organization: &OrganizationId) -> Result<Vec<ApiKey>, StoreError> {
-        let _ = organization;
-        todo!()
+        let rows = sqlx::query("SELECT * FROM api_keys WHERE organization_id = $1 ORDER BY created_at, id")
+            .bind(organization.as_str())
+            .fetch_all(self.read())
+            .await
+            .map_err(failed)?;
+        all(&rows, read)
     }
 
     /// Revokes a key; `false` when there is none that is not revoked.
@@ -62,7 +125,18 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &ApiKeyId,
     ) -> Result<bool, StoreError> {
-        let _ = (organization, id);
-        todo!()
+        let mut write = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE api_keys SET revoked_at = $1
+             WHERE organization_id = $2 AND id = $3 AND revoked_at IS NULL",
+        )
+        .bind(self.now_ms())
+        .bind(organization.as_str())
+        .bind(id.as_str())
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+        write.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 }

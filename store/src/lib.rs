@@ -3,24 +3,33 @@
 //! [`SqliteStore`] implements [`sync::ports::Store`] and [`sync::ports::Jobs`] for the engine, and carries what the
 //! hub needs beyond them, one file per resource. Every query takes the organization first.
 
+mod batch;
 mod changes;
 mod collections;
+mod column;
 mod conflicts;
 mod connections;
 mod credentials;
+mod dialect;
 mod events;
 mod facts;
 mod idempotency;
+mod intents;
 mod jobs;
 mod keys;
 mod links;
 mod mirrors;
 mod open;
 mod organizations;
+mod original;
 mod page;
+mod ports;
 mod quarantine;
+mod queue;
 mod records;
 mod seal;
+mod search;
+mod write;
 
 pub use changes::{Change, FeedHead};
 pub use conflicts::ConflictFilter;

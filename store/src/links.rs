@@ -1,10 +1,26 @@
-//! Links: ties between records and remote objects.
+//! Links: ties between records and remote objects, with their parts and originals.
 
-use model::{CollectionId, ConnectionId, OrganizationId, RecordId};
-use sync::ports::StoreError;
-use sync::state::Link;
+use std::collections::BTreeMap;
 
-use crate::{Page, Paging, SqliteStore};
+use bytes::Bytes;
+use connector_sdk::{Known, RemoteId, RemoteVersion};
+use model::{CollectionId, ConnectionId, Content, Kind, LinkId, OrganizationId, PartKey, RecordId};
+use sqlx::{Pool, QueryBuilder};
+use sync::ports::{Linked, StoreError};
+use sync::state::{Link, LinkState, RemotePart, Snapshots};
+
+use crate::column::{all, corrupt, count, document, failed, flag, get, id, json, optional_json, refused};
+use crate::dialect::{Engine, IDS_PER_QUERY, Row, rows_per_insert};
+use crate::original::{self, Packed};
+use crate::write::Write;
+use crate::{Page, Paging, SqliteStore, records};
+
+/// The columns of a link, named so that they can stand next to those of its record.
+pub(crate) const COLUMNS: &str = "l.id AS l_id, l.organization_id AS l_organization_id, l.record_id AS l_record_id,
+    l.connection_id AS l_connection_id, l.collection_id AS l_collection_id, l.kind AS l_kind,
+    l.revision AS l_revision, l.state AS l_state, l.reason AS l_reason, l.parts AS l_parts, l.remote AS l_remote,
+    l.hub AS l_hub, l.local AS l_local, l.held AS l_held, l.dirty AS l_dirty, l.removing AS l_removing,
+    l.attempts AS l_attempts, l.not_before AS l_not_before";
 
 /// Which links.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +35,453 @@ pub struct LinkFilter {
     pub state: Option<String>,
 }
 
+pub(crate) fn read(row: &Row) -> Result<Link, StoreError> {
+    let remote: Content = json(row, "l_remote")?;
+    let hub = optional_json(row, "l_hub")?.unwrap_or_else(|| remote.clone());
+    Ok(Link {
+        id: id(row, "l_id")?,
+        organization: id(row, "l_organization_id")?,
+        record: id(row, "l_record_id")?,
+        connection: id(row, "l_connection_id")?,
+        collection: id(row, "l_collection_id")?,
+        kind: Kind::from_name(get(row, "l_kind")?).ok_or_else(|| corrupt("kind", "not known"))?,
+        revision: get(row, "l_revision")?,
+        state: state(row)?,
+        parts: json(row, "l_parts")?,
+        snapshots: Snapshots { remote, hub },
+        local: json(row, "l_local")?,
+        held: json(row, "l_held")?,
+        dirty: flag(row, "l_dirty")?,
+        removing: flag(row, "l_removing")?,
+        attempts: count(row, "l_attempts")?,
+        not_before: get(row, "l_not_before")?,
+    })
+}
+
+fn state(row: &Row) -> Result<LinkState, StoreError> {
+    match get(row, "l_state")? {
+        "synced" => Ok(LinkState::Synced),
+        "pending" => Ok(LinkState::Pending),
+        "rejected" => Ok(LinkState::Rejected {
+            reason: get::<Option<String>>(row, "l_reason")?.unwrap_or_default(),
+        }),
+        other => Err(corrupt("state", format!("`{other}` is not known"))),
+    }
+}
+
+fn state_columns(state: &LinkState) -> (&'static str, Option<&str>) {
+    match state {
+        LinkState::Synced => ("synced", None),
+        LinkState::Pending => ("pending", None),
+        LinkState::Rejected { reason } => ("rejected", Some(reason)),
+    }
+}
+
+/// The documents of a link as stored.
+struct Documents {
+    parts: String,
+    remote: String,
+    hub: Option<String>,
+    local: String,
+    held: String,
+}
+
+impl Documents {
+    fn of(link: &Link) -> Result<Self, StoreError> {
+        let snapshots = &link.snapshots;
+        Ok(Self {
+            parts: document(&link.parts)?,
+            remote: document(&snapshots.remote)?,
+            hub: if snapshots.hub == snapshots.remote {
+                None
+            } else {
+                Some(document(&snapshots.hub)?)
+            },
+            local: document(&link.local)?,
+            held: document(&link.held)?,
+        })
+    }
+}
+
+/// A row of the look-up from a remote object to its link.
+pub(crate) struct PartRow {
+    collection: CollectionId,
+    link: LinkId,
+    part: PartKey,
+    remote: RemotePart,
+}
+
+fn part_rows(link: &Link) -> impl Iterator<Item = PartRow> + '_ {
+    link.parts.iter().map(|(part, remote)| PartRow {
+        collection: link.collection.clone(),
+        link: link.id.clone(),
+        part: part.clone(),
+        remote: remote.clone(),
+    })
+}
+
+pub(crate) async fn insert(
+    write: &mut Write,
+    organization: &OrganizationId,
+    links: Vec<Link>,
+) -> Result<(), StoreError> {
+    let parts: Vec<PartRow> = links.iter().flat_map(part_rows).collect();
+    let mut rows = Vec::with_capacity(links.len());
+    for link in links {
+        rows.push((Documents::of(&link)?, link));
+    }
+    let mut rows = rows.into_iter().peekable();
+    while let Some((_, first)) = rows.peek() {
+        let what = format!("{} or a link next to it", first.id);
+        let mut insert = QueryBuilder::<Engine>::new(
+            "INSERT INTO links
+                (organization_id, id, record_id, connection_id, collection_id, kind, revision, state, reason, parts,
+                 remote, hub, local, held, dirty, removing, attempts, not_before) ",
+        );
+        insert.push_values(
+            rows.by_ref().take(rows_per_insert(18)),
+            |mut row, (documents, link)| {
+                let (state, reason) = state_columns(&link.state);
+                row.push_bind(organization.as_str())
+                    .push_bind(link.id.as_str())
+                    .push_bind(link.record.as_str())
+                    .push_bind(link.connection.as_str())
+                    .push_bind(link.collection.as_str())
+                    .push_bind(link.kind.name())
+                    .push_bind(link.revision)
+                    .push_bind(state)
+                    .push_bind(reason)
+                    .push_bind(documents.parts)
+                    .push_bind(documents.remote)
+                    .push_bind(documents.hub)
+                    .push_bind(documents.local)
+                    .push_bind(documents.held)
+                    .push_bind(i64::from(link.dirty))
+                    .push_bind(i64::from(link.removing))
+                    .push_bind(i64::from(link.attempts))
+                    .push_bind(link.not_before);
+            },
+        );
+        insert
+            .build()
+            .execute(write.conn())
+            .await
+            .map_err(refused(&what))?;
+    }
+    insert_parts(write, organization, parts).await
+}
+
+async fn insert_parts(
+    write: &mut Write,
+    organization: &OrganizationId,
+    parts: Vec<PartRow>,
+) -> Result<(), StoreError> {
+    let mut rows = parts.into_iter().peekable();
+    while let Some(first) = rows.peek() {
+        let what = format!("the remote object of {} or of a link next to it", first.link);
+        let mut insert = QueryBuilder::<Engine>::new(
+            "INSERT INTO link_parts (organization_id, collection_id, remote_id, version, link_id, part) ",
+        );
+        insert.push_values(rows.by_ref().take(rows_per_insert(6)), |mut row, part| {
+            row.push_bind(organization.as_str())
+                .push_bind(part.collection.as_str())
+                .push_bind(part.remote.id.0)
+                .push_bind(part.remote.version.map(|version| version.0))
+                .push_bind(part.link.as_str())
+                .push_bind(part.part.as_str());
+        });
+        insert
+            .build()
+            .execute(write.conn())
+            .await
+            .map_err(refused(&what))?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn update(
+    write: &mut Write,
+    organization: &OrganizationId,
+    link: &Link,
+) -> Result<(), StoreError> {
+    let documents = Documents::of(link)?;
+    let (state, reason) = state_columns(&link.state);
+    let done = sqlx::query(
+        "UPDATE links
+         SET record_id = $1, revision = $2, state = $3, reason = $4, parts = $5, remote = $6, hub = $7, local = $8,
+             held = $9, dirty = $10, removing = $11, attempts = $12, not_before = $13
+         WHERE organization_id = $14 AND id = $15 AND revision = $16",
+    )
+    .bind(link.record.as_str())
+    .bind(link.revision)
+    .bind(state)
+    .bind(reason)
+    .bind(documents.parts)
+    .bind(documents.remote)
+    .bind(documents.hub)
+    .bind(documents.local)
+    .bind(documents.held)
+    .bind(i64::from(link.dirty))
+    .bind(i64::from(link.removing))
+    .bind(i64::from(link.attempts))
+    .bind(link.not_before)
+    .bind(organization.as_str())
+    .bind(link.id.as_str())
+    .bind(link.revision - 1)
+    .execute(write.conn())
+    .await
+    .map_err(refused(link.id.as_str()))?;
+    write.touched(done.rows_affected(), link.id.as_str())?;
+    replace_parts(write, organization, link).await
+}
+
+/// Brings the look-up of a link's remote objects up to date. The original of a part that is gone goes with it: a
+/// later part of the same key is another object.
+async fn replace_parts(
+    write: &mut Write,
+    organization: &OrganizationId,
+    link: &Link,
+) -> Result<(), StoreError> {
+    let before: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM link_parts WHERE organization_id = $1 AND link_id = $2 RETURNING part",
+    )
+    .bind(organization.as_str())
+    .bind(link.id.as_str())
+    .fetch_all(write.conn())
+    .await
+    .map_err(failed)?;
+    for part in before
+        .into_iter()
+        .filter(|part| !link.parts.contains_key(&PartKey::occurrence(part.as_str())))
+    {
+        sqlx::query("DELETE FROM raws WHERE organization_id = $1 AND link_id = $2 AND part = $3")
+            .bind(organization.as_str())
+            .bind(link.id.as_str())
+            .bind(part)
+            .execute(write.conn())
+            .await
+            .map_err(failed)?;
+    }
+    insert_parts(write, organization, part_rows(link).collect()).await
+}
+
+pub(crate) async fn remove(
+    write: &mut Write,
+    organization: &OrganizationId,
+    link: &LinkId,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("DELETE FROM links WHERE organization_id = $1 AND id = $2 AND revision = $3")
+        .bind(organization.as_str())
+        .bind(link.as_str())
+        .bind(revision)
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+    write.touched(done.rows_affected(), link.as_str())
+}
+
+pub(crate) async fn touch(
+    write: &mut Write,
+    organization: &OrganizationId,
+    record: &RecordId,
+    except: Option<&LinkId>,
+) -> Result<(), StoreError> {
+    // The revision rises, so that whoever read the link before cannot put it to rest over this.
+    let touched = "UPDATE links SET dirty = 1, revision = revision + 1, \
+         state = CASE state WHEN 'synced' THEN 'pending' ELSE state END \
+         WHERE organization_id = $1 AND record_id = $2 AND id <> $3";
+    sqlx::query(touched)
+        .bind(organization.as_str())
+        .bind(record.as_str())
+        .bind(except.map_or("", |link| link.as_str()))
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) async fn put_raws(
+    write: &mut Write,
+    organization: &OrganizationId,
+    raws: Vec<((LinkId, PartKey), Packed)>,
+) -> Result<(), StoreError> {
+    let mut rows = raws.into_iter().peekable();
+    while let Some(((first, _), _)) = rows.peek() {
+        let what = format!("{first} or a link next to it");
+        let mut insert =
+            QueryBuilder::<Engine>::new("INSERT INTO raws (organization_id, link_id, part, encoding, raw) ");
+        insert.push_values(
+            rows.by_ref().take(rows_per_insert(5)),
+            |mut row, ((link, part), packed)| {
+                row.push_bind(organization.as_str())
+                    .push_bind(link.as_str())
+                    .push_bind(part.as_str())
+                    .push_bind(packed.encoding)
+                    .push_bind(packed.bytes);
+            },
+        );
+        insert.push(
+            " ON CONFLICT (organization_id, link_id, part) DO UPDATE
+              SET encoding = excluded.encoding, raw = excluded.raw",
+        );
+        insert
+            .build()
+            .execute(write.conn())
+            .await
+            .map_err(refused(&what))?;
+    }
+    Ok(())
+}
+
+/// The links of records, in order of id within a record.
+pub(crate) async fn of_records(
+    pool: &Pool<Engine>,
+    organization: &OrganizationId,
+    records: &[&RecordId],
+) -> Result<Vec<Link>, StoreError> {
+    let mut found = Vec::with_capacity(records.len());
+    for chunk in records.chunks(IDS_PER_QUERY) {
+        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        query
+            .push(COLUMNS)
+            .push(" FROM links l WHERE l.organization_id = ")
+            .push_bind(organization.as_str())
+            .push(" AND l.record_id IN (");
+        let mut ids = query.separated(", ");
+        for record in chunk {
+            ids.push_bind(record.as_str());
+        }
+        query.push(") ORDER BY l.id");
+        for row in query.build().fetch_all(pool).await.map_err(failed)? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
 impl SqliteStore {
+    pub(crate) async fn read_known(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+    ) -> Result<Known, StoreError> {
+        // The second text goes last: of an object that is linked and in quarantine, the version that could not be
+        // read is the one that was seen last.
+        let mut known = Known::new();
+        for text in [
+            "SELECT remote_id, version FROM link_parts WHERE organization_id = $1 AND collection_id = $2",
+            "SELECT remote_id, version FROM quarantine WHERE organization_id = $1 AND collection_id = $2",
+        ] {
+            let rows = sqlx::query(text)
+                .bind(organization.as_str())
+                .bind(collection.as_str())
+                .fetch_all(self.read())
+                .await
+                .map_err(failed)?;
+            known.reserve(rows.len());
+            for row in &rows {
+                known.insert(
+                    RemoteId(get(row, "remote_id")?),
+                    get::<Option<String>>(row, "version")?.map(RemoteVersion),
+                );
+            }
+        }
+        Ok(known)
+    }
+
+    pub(crate) async fn read_linked(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Linked>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(IDS_PER_QUERY) {
+            let mut query = linked_query("p.part AS part");
+            query
+                .push(
+                    " FROM link_parts p
+                      JOIN links l ON l.organization_id = p.organization_id AND l.id = p.link_id
+                      JOIN records r ON r.organization_id = l.organization_id AND r.id = l.record_id
+                      WHERE p.organization_id = ",
+                )
+                .push_bind(organization.as_str())
+                .push(" AND p.collection_id = ")
+                .push_bind(collection.as_str())
+                .push(" AND p.remote_id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(id.0.as_str());
+            }
+            query.push(")");
+            for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
+                found.push(linked(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn read_link(
+        &self,
+        organization: &OrganizationId,
+        id: &LinkId,
+    ) -> Result<Option<Linked>, StoreError> {
+        let mut query = linked_query("'' AS part");
+        query
+            .push(
+                " FROM links l JOIN records r ON r.organization_id = l.organization_id AND r.id = l.record_id
+                  WHERE l.organization_id = ",
+            )
+            .push_bind(organization.as_str())
+            .push(" AND l.id = ")
+            .push_bind(id.as_str());
+        let row = query.build().fetch_optional(self.read()).await.map_err(failed)?;
+        row.as_ref().map(linked).transpose()
+    }
+
+    pub(crate) async fn read_dirty_links(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<LinkId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id FROM links
+             WHERE organization_id = $1 AND connection_id = $2 AND dirty = 1 AND not_before <= $3
+             ORDER BY not_before, id LIMIT $4",
+        )
+        .bind(organization.as_str())
+        .bind(connection.as_str())
+        .bind(now_ms)
+        .bind(i64::from(limit))
+        .fetch_all(self.read())
+        .await
+        .map_err(failed)?;
+        all(&rows, |row| id(row, "id"))
+    }
+
+    pub(crate) async fn read_raws(
+        &self,
+        organization: &OrganizationId,
+        link: &LinkId,
+    ) -> Result<BTreeMap<PartKey, Bytes>, StoreError> {
+        let rows =
+            sqlx::query("SELECT part, encoding, raw FROM raws WHERE organization_id = $1 AND link_id = $2")
+                .bind(organization.as_str())
+                .bind(link.as_str())
+                .fetch_all(self.read())
+                .await
+                .map_err(failed)?;
+        rows.iter()
+            .map(|row| {
+                let part = PartKey::occurrence(get::<String>(row, "part")?);
+                Ok((part, original::unpack(get(row, "encoding")?, get(row, "raw")?)?))
+            })
+            .collect()
+    }
+
     /// Links, in order of id. A single one is read with [`sync::ports::Store::link`].
     ///
     /// # Errors
@@ -30,7 +492,53 @@ impl SqliteStore {
         filter: &LinkFilter,
         paging: &Paging,
     ) -> Result<Page<Link>, StoreError> {
-        let _ = (organization, filter, paging);
-        todo!()
+        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        query
+            .push(COLUMNS)
+            .push(" FROM links l WHERE l.organization_id = ")
+            .push_bind(organization.as_str());
+        let conditions = [
+            (
+                " AND l.record_id = ",
+                filter.record.as_ref().map(RecordId::as_str),
+            ),
+            (
+                " AND l.connection_id = ",
+                filter.connection.as_ref().map(ConnectionId::as_str),
+            ),
+            (
+                " AND l.collection_id = ",
+                filter.collection.as_ref().map(CollectionId::as_str),
+            ),
+            (" AND l.state = ", filter.state.as_deref()),
+            (" AND l.id > ", paging.after.as_deref()),
+        ];
+        for (condition, value) in conditions {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value);
+            }
+        }
+        query.push(" ORDER BY l.id LIMIT ").push_bind(paging.probe());
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        Ok(Page::cut(all(&rows, read)?, paging, |link| link.id.as_str()))
     }
+}
+
+fn linked_query(part: &str) -> QueryBuilder<Engine> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query
+        .push(part)
+        .push(", ")
+        .push(COLUMNS)
+        .push(", ")
+        .push(records::COLUMNS);
+    query
+}
+
+fn linked(row: &Row) -> Result<Linked, StoreError> {
+    Ok(Linked {
+        link: read(row)?,
+        record: records::read(row)?,
+        part: PartKey::occurrence(get::<String>(row, "part")?),
+    })
 }

@@ -1,0 +1,252 @@
+//! Effects in one transaction: first put into an order in which rows of a sort are written together, then applied.
+
+use std::collections::{BTreeMap, HashSet};
+
+use model::{LinkId, OrganizationId, PartKey, RecordId};
+use sync::ports::{Effect, StoreError};
+use sync::state::{FeedEntry, Fence, Link, NewJob, Record};
+
+use crate::original::{self, Packed};
+use crate::write::Write;
+use crate::{
+    SqliteStore, collections, conflicts, connections, intents, links, mirrors, quarantine, queue, records,
+};
+
+/// What is written at once.
+#[derive(Debug)]
+enum Step {
+    Records(Vec<Record>),
+    Links(Vec<Link>),
+    Raws(Vec<((LinkId, PartKey), Packed)>),
+    One(Effect),
+}
+
+/// Effects in the order of their writing. New records, links and originals are collected until an effect comes that
+/// looks at one of them; nothing looks at the feed and at new jobs, which go last.
+#[derive(Default)]
+struct Plan {
+    steps: Vec<Step>,
+    records: Vec<Record>,
+    record_ids: HashSet<RecordId>,
+    links: Vec<Link>,
+    link_ids: HashSet<LinkId>,
+    linked_records: HashSet<RecordId>,
+    /// The last original of each part: PostgreSQL refuses to write a row twice in one statement.
+    raws: BTreeMap<(LinkId, PartKey), Packed>,
+    feed: Vec<FeedEntry>,
+    jobs: Vec<NewJob>,
+}
+
+impl Plan {
+    fn of(effects: Vec<Effect>) -> Self {
+        let mut plan = Self::default();
+        for effect in effects {
+            plan.add(effect);
+        }
+        plan.flush();
+        plan
+    }
+
+    fn add(&mut self, effect: Effect) {
+        match effect {
+            Effect::CreateRecord(record) => {
+                self.record_ids.insert(record.id.clone());
+                self.records.push(*record);
+            }
+            Effect::CreateLink(link) => {
+                self.link_ids.insert(link.id.clone());
+                self.linked_records.insert(link.record.clone());
+                self.links.push(*link);
+            }
+            Effect::PutRaw { link, part, raw } => {
+                self.raws.insert((link, part), original::pack(&raw));
+            }
+            Effect::Feed(entry) => self.feed.push(entry),
+            Effect::Enqueue(job) => self.jobs.push(*job),
+            Effect::UpdateRecord(record) => {
+                let seen = self.record_ids.contains(&record.id);
+                self.one(seen, Effect::UpdateRecord(record));
+            }
+            Effect::UpdateLink(link) => {
+                let seen = self.link_ids.contains(&link.id) || self.holds_raw_of(&link.id);
+                self.one(seen, Effect::UpdateLink(link));
+            }
+            Effect::Touch { record, except } => {
+                let seen = self.linked_records.contains(&record);
+                self.one(seen, Effect::Touch { record, except });
+            }
+            Effect::DropLink { link, revision } => self.one(true, Effect::DropLink { link, revision }),
+            other @ (Effect::PutCursor { .. }
+            | Effect::PutCollection(_)
+            | Effect::HoldCollection { .. }
+            | Effect::OpenIntent(_)
+            | Effect::CloseIntent(_)
+            | Effect::PutConflict(_)
+            | Effect::ResolveConflict { .. }
+            | Effect::Quarantine(_)
+            | Effect::Release { .. }
+            | Effect::SetHealth { .. }
+            | Effect::Discovered { .. }
+            | Effect::PutMirror(_)
+            | Effect::DropMirror(_)) => self.one(false, other),
+        }
+    }
+
+    fn holds_raw_of(&self, link: &LinkId) -> bool {
+        let first = (link.clone(), PartKey::MASTER);
+        self.raws
+            .range(first..)
+            .next()
+            .is_some_and(|((id, _), _)| id == link)
+    }
+
+    fn one(&mut self, flush: bool, effect: Effect) {
+        if flush {
+            self.flush();
+        }
+        self.steps.push(Step::One(effect));
+    }
+
+    fn flush(&mut self) {
+        self.record_ids.clear();
+        self.link_ids.clear();
+        self.linked_records.clear();
+        if !self.records.is_empty() {
+            self.steps.push(Step::Records(std::mem::take(&mut self.records)));
+        }
+        if !self.links.is_empty() {
+            self.steps.push(Step::Links(std::mem::take(&mut self.links)));
+        }
+        if !self.raws.is_empty() {
+            self.steps
+                .push(Step::Raws(std::mem::take(&mut self.raws).into_iter().collect()));
+        }
+    }
+}
+
+impl SqliteStore {
+    pub(crate) async fn apply(
+        &self,
+        organization: &OrganizationId,
+        fence: Option<&Fence>,
+        effects: Vec<Effect>,
+    ) -> Result<(), StoreError> {
+        foreign(organization, &effects)?;
+        // What takes time is done before the writing connection is taken.
+        let plan = Plan::of(effects);
+        let now = self.now_ms();
+        let mut write = self.write().await?;
+        if let Some(fence) = fence {
+            queue::check_fence(&mut write, organization, fence).await?;
+        }
+        for step in plan.steps {
+            match step {
+                Step::Records(rows) => records::insert(&mut write, organization, rows).await?,
+                Step::Links(rows) => links::insert(&mut write, organization, rows).await?,
+                Step::Raws(rows) => links::put_raws(&mut write, organization, rows).await?,
+                Step::One(effect) => one(&mut write, organization, effect, now).await?,
+            }
+        }
+        for job in &plan.jobs {
+            queue::enqueue(&mut write, organization, job, now).await?;
+        }
+        write.append(organization, plan.feed).await?;
+        write.commit().await
+    }
+}
+
+/// Refuses rows of another organization: they would be written into this one's.
+fn foreign(organization: &OrganizationId, effects: &[Effect]) -> Result<(), StoreError> {
+    let stranger = effects.iter().find_map(|effect| {
+        let owner = match effect {
+            Effect::CreateRecord(record) | Effect::UpdateRecord(record) => &record.organization,
+            Effect::CreateLink(link) | Effect::UpdateLink(link) => &link.organization,
+            Effect::PutCollection(collection) => &collection.organization,
+            Effect::OpenIntent(intent) => &intent.organization,
+            Effect::PutConflict(conflict) => &conflict.organization,
+            Effect::Quarantine(entry) => &entry.organization,
+            Effect::Enqueue(job) => &job.organization,
+            Effect::PutMirror(mirror) => &mirror.organization,
+            Effect::DropLink { .. }
+            | Effect::PutRaw { .. }
+            | Effect::Touch { .. }
+            | Effect::PutCursor { .. }
+            | Effect::HoldCollection { .. }
+            | Effect::CloseIntent(_)
+            | Effect::ResolveConflict { .. }
+            | Effect::Release { .. }
+            | Effect::Feed(_)
+            | Effect::SetHealth { .. }
+            | Effect::Discovered { .. }
+            | Effect::DropMirror(_) => return None,
+        };
+        (owner != organization).then_some(owner)
+    });
+    match stranger {
+        None => Ok(()),
+        Some(owner) => Err(StoreError::Stale(format!(
+            "a row of {owner} in a commit of {organization}"
+        ))),
+    }
+}
+
+/// Applies an effect that stands alone.
+async fn one(
+    write: &mut Write,
+    organization: &OrganizationId,
+    effect: Effect,
+    now: i64,
+) -> Result<(), StoreError> {
+    match effect {
+        Effect::CreateRecord(record) => records::insert(write, organization, vec![*record]).await,
+        Effect::UpdateRecord(record) => records::update(write, organization, &record).await,
+        Effect::CreateLink(link) => links::insert(write, organization, vec![*link]).await,
+        Effect::UpdateLink(link) => links::update(write, organization, &link).await,
+        Effect::DropLink { link, revision } => links::remove(write, organization, &link, revision).await,
+        Effect::PutRaw { link, part, raw } => {
+            links::put_raws(write, organization, vec![((link, part), original::pack(&raw))]).await
+        }
+        Effect::Touch { record, except } => links::touch(write, organization, &record, except.as_ref()).await,
+        Effect::PutCursor {
+            collection,
+            cursor,
+            enumerated_at,
+        } => collections::put_cursor(write, organization, &collection, cursor.as_ref(), enumerated_at).await,
+        Effect::PutCollection(collection) => collections::put(write, organization, &collection).await,
+        Effect::HoldCollection { collection, reason } => {
+            collections::hold(write, organization, &collection, reason.as_deref()).await
+        }
+        Effect::OpenIntent(intent) => intents::open(write, organization, &intent).await,
+        Effect::CloseIntent(intent) => intents::close(write, organization, &intent).await,
+        Effect::PutConflict(conflict) => conflicts::put(write, organization, &conflict).await,
+        Effect::ResolveConflict { conflict, at } => {
+            conflicts::resolve(write, organization, &conflict, at).await
+        }
+        Effect::Quarantine(entry) => quarantine::put(write, organization, &entry).await,
+        Effect::Release { collection, remote } => {
+            quarantine::release(write, organization, &collection, &remote).await
+        }
+        Effect::Feed(entry) => write.append(organization, vec![entry]).await,
+        Effect::Enqueue(job) => queue::enqueue(write, organization, &job, now).await.map(|_| ()),
+        Effect::SetHealth {
+            connection,
+            health,
+            reason,
+            synced_at,
+        } => {
+            connections::set_health(
+                write,
+                organization,
+                &connection,
+                (health, reason.as_deref()),
+                synced_at,
+            )
+            .await
+        }
+        Effect::Discovered { connection, at } => {
+            connections::discovered(write, organization, &connection, at).await
+        }
+        Effect::PutMirror(mirror) => mirrors::put(write, organization, &mirror).await,
+        Effect::DropMirror(mirror) => mirrors::remove(write, organization, &mirror).await,
+    }
+}

@@ -1,0 +1,275 @@
+//! The queue of background work: enqueue, claim, heartbeat, finish. Leases, fence tokens and lanes live here.
+
+use model::{ConnectionId, JobId, OrganizationId};
+use serde_json::Value;
+use sync::ports::{JobFailure, StoreError};
+use sync::state::{ClaimedJob, Fence, JobTask, NewJob};
+
+use crate::SqliteStore;
+use crate::column::{count, document, failed, get, id, json, refused};
+use crate::dialect::{CLAIMABLE, FENCE, Row};
+use crate::write::Write;
+
+/// Enqueues work, or joins an identical job that waits: for its first run, or for another attempt. The earlier of
+/// the two times holds. Answers with the id of the job that will do it.
+pub(crate) async fn enqueue(
+    write: &mut Write,
+    organization: &OrganizationId,
+    job: &NewJob,
+    now: i64,
+) -> Result<String, StoreError> {
+    let id = sqlx::query_scalar(
+        "INSERT INTO jobs
+            (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at)
+         VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7)
+         ON CONFLICT (organization_id, task) WHERE state = 'queued' DO UPDATE
+         SET run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
+         RETURNING id",
+    )
+    .bind(organization.as_str())
+    .bind(job.id.as_str())
+    .bind(document(&job.task)?)
+    .bind(job.task.name())
+    .bind(job.task.lane())
+    .bind(job.run_at)
+    .bind(now)
+    .fetch_one(write.conn())
+    .await
+    .map_err(refused(job.id.as_str()))?;
+    write.wake_workers();
+    Ok(id)
+}
+
+/// Refuses to go on unless the job is still held, by this claim and in this organization.
+pub(crate) async fn check_fence(
+    write: &mut Write,
+    organization: &OrganizationId,
+    fence: &Fence,
+) -> Result<(), StoreError> {
+    let held = sqlx::query(FENCE)
+        .bind(organization.as_str())
+        .bind(fence.job.as_str())
+        .bind(fence.token)
+        .fetch_optional(write.conn())
+        .await
+        .map_err(failed)?;
+    held.map(|_| ())
+        .ok_or_else(|| StoreError::Fenced(fence.job.clone()))
+}
+
+/// Calls off what waits and runs on a connection. The tokens rise: whoever works on one can commit no more.
+pub(crate) async fn cancel(
+    write: &mut Write,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+    now: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "UPDATE jobs SET state = 'cancelled', token = token + 1, lease_until = NULL, finished_at = $1
+         WHERE organization_id = $2 AND lane = $3 AND state IN ('queued', 'running')",
+    )
+    .bind(now)
+    .bind(organization.as_str())
+    .bind(connection.as_str())
+    .execute(write.conn())
+    .await
+    .map_err(failed)?;
+    Ok(done.rows_affected())
+}
+
+fn claimed(row: &Row) -> Result<ClaimedJob, StoreError> {
+    let job: JobId = id(row, "id")?;
+    let attempts: u32 = count(row, "attempts")?;
+    Ok(ClaimedJob {
+        id: job.clone(),
+        organization: id(row, "organization_id")?,
+        task: json(row, "task")?,
+        attempts: attempts.saturating_sub(1),
+        fence: Fence {
+            job,
+            token: get(row, "token")?,
+        },
+    })
+}
+
+impl SqliteStore {
+    pub(crate) async fn claim_jobs(
+        &self,
+        node: &str,
+        now_ms: i64,
+        lease_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        // Most of the time there is nothing: seen without keeping writers waiting.
+        if self.claimable(now_ms, 1).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut write = self.write().await?;
+        let free = sqlx::query(CLAIMABLE)
+            .bind(now_ms)
+            .bind(i64::from(limit))
+            .fetch_all(write.conn())
+            .await
+            .map_err(failed)?;
+        let mut taken = Vec::with_capacity(free.len());
+        for row in &free {
+            let row = sqlx::query(
+                "UPDATE jobs
+                 SET state = 'running', attempts = attempts + 1, token = token + 1, node = $1, lease_until = $2,
+                     started_at = $3, done = 0, total = NULL
+                 WHERE organization_id = $4 AND id = $5
+                 RETURNING *",
+            )
+            .bind(node)
+            .bind(now_ms.saturating_add(lease_ms))
+            .bind(now_ms)
+            .bind(get::<&str>(row, "organization_id")?)
+            .bind(get::<&str>(row, "id")?)
+            .fetch_one(write.conn())
+            .await
+            .map_err(failed)?;
+            taken.push(claimed(&row)?);
+        }
+        write.commit().await?;
+        Ok(taken)
+    }
+
+    async fn claimable(&self, now_ms: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
+        sqlx::query(CLAIMABLE)
+            .bind(now_ms)
+            .bind(limit)
+            .fetch_all(self.read())
+            .await
+            .map_err(failed)
+    }
+
+    pub(crate) async fn prolong(
+        &self,
+        fence: &Fence,
+        until_ms: i64,
+        done: u64,
+        total: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let held = sqlx::query(
+            "UPDATE jobs SET lease_until = $1, done = $2, total = $3
+             WHERE id = $4 AND token = $5 AND state = 'running'",
+        )
+        .bind(until_ms)
+        .bind(stored_count(done))
+        .bind(total.map(stored_count))
+        .bind(fence.job.as_str())
+        .bind(fence.token)
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+        if held.rows_affected() == 0 {
+            return Err(StoreError::Fenced(fence.job.clone()));
+        }
+        write.commit().await
+    }
+
+    pub(crate) async fn end(
+        &self,
+        fence: &Fence,
+        now_ms: i64,
+        result: Result<Value, JobFailure>,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let row = sqlx::query("SELECT * FROM jobs WHERE id = $1 AND token = $2 AND state = 'running'")
+            .bind(fence.job.as_str())
+            .bind(fence.token)
+            .fetch_optional(write.conn())
+            .await
+            .map_err(failed)?
+            .ok_or_else(|| StoreError::Fenced(fence.job.clone()))?;
+        let organization: OrganizationId = id(&row, "organization_id")?;
+        match result {
+            Ok(value) => succeed(&mut write, fence, now_ms, &value).await?,
+            Err(failure) => fail(&mut write, &row, fence, now_ms, &failure).await?,
+        }
+        match json::<JobTask>(&row, "task")? {
+            JobTask::Sync { connection, .. } => {
+                sqlx::query(
+                    "UPDATE connections SET attempted_at = $1 WHERE organization_id = $2 AND id = $3",
+                )
+                .bind(now_ms)
+                .bind(organization.as_str())
+                .bind(connection.as_str())
+                .execute(write.conn())
+                .await
+                .map_err(failed)?;
+            }
+            JobTask::Push { .. } | JobTask::Mirror { .. } => {}
+        }
+        // The lane is free.
+        write.wake_workers();
+        write.commit().await
+    }
+}
+
+/// A count as BIGINT. Nothing that is counted here comes near the end.
+fn stored_count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+async fn succeed(write: &mut Write, fence: &Fence, now: i64, value: &Value) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE jobs
+         SET state = 'succeeded', result = $1, failure_code = NULL, failure_message = NULL, finished_at = $2,
+             lease_until = NULL
+         WHERE id = $3",
+    )
+    .bind(document(value)?)
+    .bind(now)
+    .bind(fence.job.as_str())
+    .execute(write.conn())
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Ends a job for good, or puts it back to wait for another attempt. Where an identical job waits by now, that one
+/// is the other attempt: it takes over the count, so that the pauses between attempts go on growing.
+async fn fail(
+    write: &mut Write,
+    row: &Row,
+    fence: &Fence,
+    now: i64,
+    failure: &JobFailure,
+) -> Result<(), StoreError> {
+    let task: &str = get(row, "task")?;
+    let organization: &str = get(row, "organization_id")?;
+    let mut retry_at = failure.retry_at;
+    if retry_at.is_some() {
+        let joined = sqlx::query(
+            "UPDATE jobs SET attempts = CASE WHEN attempts < $1 THEN $1 ELSE attempts END
+             WHERE organization_id = $2 AND task = $3 AND state = 'queued'",
+        )
+        .bind(get::<i64>(row, "attempts")?)
+        .bind(organization)
+        .bind(task)
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+        if joined.rows_affected() > 0 {
+            retry_at = None;
+        }
+    }
+    sqlx::query(
+        "UPDATE jobs
+         SET state = $1, run_at = COALESCE($2, run_at), failure_code = $3, failure_message = $4,
+             finished_at = CASE WHEN $2 IS NULL THEN $5 ELSE finished_at END, lease_until = NULL
+         WHERE id = $6",
+    )
+    .bind(if retry_at.is_some() { "queued" } else { "failed" })
+    .bind(retry_at)
+    .bind(&failure.code)
+    .bind(&failure.message)
+    .bind(now)
+    .bind(fence.job.as_str())
+    .execute(write.conn())
+    .await
+    .map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! A transaction that writes, and the bells it rings once it is committed.
+
+use model::OrganizationId;
+use sqlx::{QueryBuilder, Transaction};
+use sync::ports::StoreError;
+use sync::state::FeedEntry;
+use tokio::sync::{broadcast, watch};
+
+use crate::changes::FeedHead;
+use crate::column::{document, failed, refused};
+use crate::dialect::{Conn, Engine, rows_per_insert};
+
+/// A transaction on the writing connection. Dropped without a commit it leaves everything as it was.
+pub(crate) struct Write {
+    tx: Transaction<'static, Engine>,
+    feed: broadcast::Sender<FeedHead>,
+    jobs: watch::Sender<u64>,
+    heads: Vec<FeedHead>,
+    wakes: bool,
+}
+
+impl Write {
+    pub(crate) fn new(
+        tx: Transaction<'static, Engine>,
+        feed: broadcast::Sender<FeedHead>,
+        jobs: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            tx,
+            feed,
+            jobs,
+            heads: Vec::new(),
+            wakes: false,
+        }
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        &mut self.tx
+    }
+
+    /// Rings for workers after the commit.
+    pub(crate) fn wake_workers(&mut self) {
+        self.wakes = true;
+    }
+
+    /// A row that was to change must be there, as it was when it was read.
+    pub(crate) fn touched(&self, rows: u64, what: &str) -> Result<(), StoreError> {
+        if rows > 0 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale(what.to_owned()))
+        }
+    }
+
+    /// Appends to the feed. The counter's row stays locked until the commit, so that numbers are dense and become
+    /// visible in their order.
+    pub(crate) async fn append(
+        &mut self,
+        organization: &OrganizationId,
+        entries: Vec<FeedEntry>,
+    ) -> Result<(), StoreError> {
+        let Ok(count) = i64::try_from(entries.len()) else {
+            return Err(StoreError::Corrupt {
+                what: "feed",
+                problem: "too many entries".to_owned(),
+            });
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        let last: i64 = sqlx::query_scalar(
+            "INSERT INTO feed_heads (organization_id, seq) VALUES ($1, $2)
+             ON CONFLICT (organization_id) DO UPDATE SET seq = feed_heads.seq + excluded.seq
+             RETURNING seq",
+        )
+        .bind(organization.as_str())
+        .bind(count)
+        .fetch_one(self.conn())
+        .await
+        .map_err(failed)?;
+        let mut numbered = Vec::with_capacity(entries.len());
+        for (entry, seq) in entries.into_iter().zip(last - count + 1..) {
+            numbered.push((seq, document(&entry.changed)?, document(&entry.origin)?, entry));
+        }
+        let mut rows = numbered.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut insert = QueryBuilder::<Engine>::new(
+                "INSERT INTO changes
+                    (organization_id, seq, action, subject, kind, version, changed, origin, at) ",
+            );
+            insert.push_values(
+                rows.by_ref().take(rows_per_insert(9)),
+                |mut row, (seq, changed, origin, entry)| {
+                    row.push_bind(organization.as_str())
+                        .push_bind(seq)
+                        .push_bind(entry.action.name())
+                        .push_bind(entry.subject)
+                        .push_bind(entry.kind)
+                        .push_bind(entry.version)
+                        .push_bind(changed)
+                        .push_bind(origin)
+                        .push_bind(entry.at);
+                },
+            );
+            insert.build().execute(self.conn()).await.map_err(failed)?;
+        }
+        self.heads.push(FeedHead {
+            organization: organization.clone(),
+            seq: last,
+        });
+        Ok(())
+    }
+
+    /// Commits, then rings.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        // References are checked here: a row that something in this transaction refers to may be gone by now.
+        self.tx
+            .commit()
+            .await
+            .map_err(refused("something that a new row refers to"))?;
+        for head in self.heads {
+            // Nobody listens: fine.
+            let _ = self.feed.send(head);
+        }
+        if self.wakes {
+            self.jobs.send_modify(|count| *count = count.wrapping_add(1));
+        }
+        Ok(())
+    }
+}

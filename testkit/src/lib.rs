@@ -1,4 +1,5 @@
 //! Conformance suite for connectors, store behaviour suite, real-server harness.
 
+pub mod conformance;
 pub mod corpus;
 pub mod harness;

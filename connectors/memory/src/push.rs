@@ -26,6 +26,12 @@ impl Push for MemoryConnector {
             Action::Create { content } => self.provider.write("push.create", |state| {
                 create(state, collection, &write.intent, content)
             }),
+            Action::Update { target, changed, .. } if changed.is_empty() => {
+                self.provider.read(Operation::Fetch, "push.update", |state| {
+                    let (_, object) = locate(state, collection, &write.part, target)?;
+                    stored(state, collection, &object, "push.update")
+                })
+            }
             Action::Update {
                 target,
                 content,

@@ -1,0 +1,117 @@
+//! The reference connector keeps the contract, in both layouts of series and with fewer gifts.
+
+use connector_memory::{Fault, MemoryConnector, MemoryProvider, Options, connector};
+use connector_sdk::{Connector, Context, RemoteId};
+use model::{Content, FieldPath};
+use testkit::conformance::{Subject, no_network, run};
+
+const CALENDAR: &str = "work";
+
+struct InMemory {
+    provider: MemoryProvider,
+    connector: MemoryConnector,
+    context: Context,
+}
+
+async fn fresh(options: Options) -> anyhow::Result<InMemory> {
+    let provider = MemoryProvider::new(Options {
+        page_size: 2,
+        ..options
+    });
+    provider.add_collection(CALENDAR, "Work");
+    Ok(InMemory {
+        connector: connector(provider.clone()),
+        provider,
+        context: no_network("memory://provider/")?,
+    })
+}
+
+#[async_trait::async_trait]
+impl Subject for InMemory {
+    fn connector(&self) -> &dyn Connector {
+        &self.connector
+    }
+
+    fn context(&self) -> Context {
+        let mut context = self.context.clone();
+        context.cancel = context.cancel.child_token();
+        context
+    }
+
+    fn collection(&self) -> RemoteId {
+        RemoteId(CALENDAR.to_owned())
+    }
+
+    fn absent(&self) -> RemoteId {
+        RemoteId("never".to_owned())
+    }
+
+    async fn put(&self, content: &Content) -> anyhow::Result<RemoteId> {
+        let id = format!("put{}", self.provider.contents(CALENDAR).len());
+        self.provider.put(CALENDAR, &id, content.clone());
+        Ok(RemoteId(id))
+    }
+
+    async fn retitle(&self, id: &RemoteId, title: &str) -> anyhow::Result<()> {
+        let there = self.provider.edit(CALENDAR, &id.0, |content| {
+            content.set(&FieldPath::master("title"), Some(title.into()));
+        });
+        anyhow::ensure!(there, "{id} is not there");
+        Ok(())
+    }
+
+    async fn delete(&self, id: &RemoteId) -> anyhow::Result<()> {
+        anyhow::ensure!(self.provider.delete(CALENDAR, &id.0), "{id} is not there");
+        Ok(())
+    }
+
+    async fn expire_cursors(&self) -> anyhow::Result<()> {
+        self.provider.expire_cursors();
+        Ok(())
+    }
+
+    async fn revoke(&self) -> anyhow::Result<()> {
+        self.provider.revoke();
+        Ok(())
+    }
+
+    async fn lose_next_answer(&self) -> bool {
+        self.provider.fail(Fault::lost_answer());
+        true
+    }
+
+    fn writes(&self) -> usize {
+        self.provider.writes()
+    }
+}
+
+#[tokio::test]
+async fn a_provider_of_whole_series_keeps_the_contract() {
+    run(async || fresh(Options::WHOLE).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_of_parts_keeps_the_contract() {
+    run(async || fresh(Options::PER_PART).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_without_versions_or_deltas_keeps_the_contract() {
+    for (versions, incremental) in [(false, true), (true, false), (false, false)] {
+        let options = Options {
+            versions,
+            incremental,
+            ..Options::WHOLE
+        };
+        run(async || fresh(options).await).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_whose_deltas_omit_deletes_keeps_the_contract() {
+    let options = Options {
+        reports_deletes: false,
+        ..Options::PER_PART
+    };
+    run(async || fresh(options).await).await.unwrap();
+}

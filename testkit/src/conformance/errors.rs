@@ -1,0 +1,84 @@
+//! What a connector says when it fails.
+
+use anyhow::{Context as _, Result, ensure};
+use connector_sdk::{Error, ErrorKind, Listing, Retry};
+
+use super::case::{all, apply, cases, create, pages, pull, push, reads, writes};
+use super::{Subject, collection, sample};
+
+cases![
+    (
+        a_token_revoked_between_pages_ends_the_stream_without_a_cursor,
+        "E1, E2",
+        reads
+    ),
+    (
+        every_facet_says_that_the_credentials_are_refused,
+        "E1, E3, E4",
+        writes
+    ),
+];
+
+fn check(subject: &dyn Subject, error: &Error) -> Result<()> {
+    ensure!(error.kind == ErrorKind::Unauthorized, "it is told as {error:?}");
+    ensure!(
+        error.retry == Retry::Permanent,
+        "refused credentials are tried again"
+    );
+    ensure!(!error.operation.is_empty(), "no operation is named");
+    ensure!(!error.message.is_empty(), "nothing is said");
+    let mut said = format!("{error} {error:?}");
+    let mut beneath = std::error::Error::source(error);
+    while let Some(source) = beneath {
+        said.push_str(&format!(" {source} {source:?}"));
+        beneath = source.source();
+    }
+    for secret in subject.secrets() {
+        ensure!(!said.contains(&secret), "a secret is in the error");
+    }
+    Ok(())
+}
+
+async fn a_token_revoked_between_pages_ends_the_stream_without_a_cursor(subject: &dyn Subject) -> Result<()> {
+    for title in ["one", "two", "three", "four", "five"] {
+        subject.put(&sample::event(title)).await?;
+    }
+    let collection = collection(subject).await?;
+    let in_one_page = all(subject, &collection, None).await?.len() == 1;
+    if in_one_page {
+        subject.revoke().await?;
+    }
+    let ctx = subject.context();
+    let pulled = pages(subject, &ctx, &collection, None, async |count| match count {
+        1 => subject.revoke().await,
+        _ => Ok(()),
+    })
+    .await?;
+    let error = pulled.error.context("refused credentials are accepted")?;
+    check(subject, &error)?;
+    for page in &pulled.pages {
+        ensure!(page.cursor.is_none(), "a broken pull gives a cursor");
+        ensure!(
+            page.listing != Listing::Complete,
+            "a broken pull calls itself complete"
+        );
+    }
+    Ok(())
+}
+
+async fn every_facet_says_that_the_credentials_are_refused(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let id = subject.put(&sample::event("there")).await?;
+    subject.revoke().await?;
+    let ctx = subject.context();
+    let listed = pull(subject)?.collections(&ctx).await;
+    check(subject, &listed.err().context("collections are listed")?)?;
+    let fetched = pull(subject)?.fetch(&ctx, &collection, &[id]).await;
+    check(subject, &fetched.err().context("an object is fetched")?)?;
+    let write = create(30, sample::event("refused"));
+    let written = apply(subject, &collection, write.clone()).await?;
+    check(subject, &written.err().context("an object is written")?)?;
+    let probed = push(subject)?.probe(&ctx, &collection, &write).await;
+    check(subject, &probed.err().context("an object is looked for")?)?;
+    Ok(())
+}

@@ -1,0 +1,368 @@
+//! Writing: conditions, probes, frames, silence.
+
+use anyhow::{Context as _, Result, ensure};
+use connector_sdk::{Applied, Conditional, ErrorKind, Notifies, RemoteObject, Target};
+use model::{Content, FieldPath, PartKey};
+use serde_json::json;
+
+use super::case::{
+    all, apply, cases, create, cursor, delete, fetch, objects, push, store, target, update, writes,
+};
+use super::{Subject, collection, sample};
+
+cases![
+    (
+        a_stale_write_is_refused_and_changes_nothing,
+        "W1",
+        |capability| writes(capability) && capability.conditional == Conditional::Version
+    ),
+    (
+        a_create_is_found_by_its_intent_and_never_doubled,
+        "W2, W3",
+        |capability| writes(capability) && capability.client_ids
+    ),
+    (
+        a_create_whose_answer_was_lost_can_be_found,
+        "W2",
+        |capability| writes(capability) && capability.client_ids
+    ),
+    (deleting_what_is_not_there_succeeds, "W4", writes),
+    (a_failed_write_does_not_stop_the_next, "W5", writes),
+    (what_is_answered_is_what_is_stored, "W6", writes),
+    (an_update_changes_what_it_names_and_nothing_else, "W7", writes),
+    (a_field_that_is_cleared_is_gone, "W7", writes),
+    (writing_back_what_was_read_changes_nothing, "W8", writes),
+    (nobody_is_notified, "W9", |capability| writes(capability)
+        && capability.notifies != Notifies::Always),
+    (
+        an_own_write_comes_back_as_it_was_answered,
+        "W10",
+        |capability| writes(capability) && capability.incremental
+    ),
+    (a_projection_is_its_own_projection, "P1", writes),
+    (a_projection_is_what_is_read_back, "P2", writes),
+];
+
+fn titled(content: &Content, title: &str) -> Content {
+    let mut content = content.clone();
+    content.fields.insert("title".to_owned(), json!(title));
+    content
+}
+
+async fn a_stale_write_is_refused_and_changes_nothing(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let id = subject.put(&sample::event("ours")).await?;
+    let read = fetch(subject, &collection, &id).await?;
+    ensure!(
+        read.version.is_some(),
+        "an object has no version to be conditional on"
+    );
+    subject.retitle(&id, "theirs").await?;
+    let title = [FieldPath::master("title")];
+    let stale_update = update(
+        target(&read),
+        PartKey::MASTER,
+        titled(&read.content, "mine"),
+        &title,
+    );
+    for write in [stale_update, delete(target(&read))] {
+        match apply(subject, &collection, write).await? {
+            Err(error) => ensure!(
+                error.kind == ErrorKind::VersionConflict,
+                "it is told as {error:?}"
+            ),
+            Ok(applied) => anyhow::bail!("a stale write is carried out: {applied:?}"),
+        }
+    }
+    let now = fetch(subject, &collection, &id).await?;
+    ensure!(
+        now.content.fields["title"] == "theirs",
+        "the other's edit is lost"
+    );
+    let fresh = update(
+        target(&now),
+        PartKey::MASTER,
+        titled(&now.content, "mine"),
+        &title,
+    );
+    let written = store(subject, &collection, fresh).await?;
+    ensure!(
+        written.content.fields["title"] == "mine",
+        "a fresh write is not carried out"
+    );
+    ensure!(
+        written.version != now.version,
+        "a changed object keeps its version"
+    );
+    Ok(())
+}
+
+async fn a_create_is_found_by_its_intent_and_never_doubled(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let ctx = subject.context();
+    let write = create(1, sample::event("once"));
+    let before = push(subject)?.probe(&ctx, &collection, &write).await?;
+    ensure!(before.is_none(), "it is found before it is made");
+    let made = store(subject, &collection, write.clone()).await?;
+    let found = push(subject)?.probe(&ctx, &collection, &write).await?;
+    let found = found.context("it is not found after it was made")?;
+    ensure!(
+        found.id == made.id && found.content == made.content,
+        "something else is found"
+    );
+    match apply(subject, &collection, write).await? {
+        Err(error) => ensure!(
+            error.kind == ErrorKind::AlreadyExists,
+            "the double is told as {error:?}"
+        ),
+        Ok(applied) => anyhow::bail!("it is made twice: {applied:?}"),
+    }
+    let other = store(subject, &collection, create(2, sample::event("another"))).await?;
+    ensure!(other.id != made.id, "two intents make one object");
+    let there = objects(subject, &collection).await?;
+    ensure!(there.len() == 2, "there are {} objects", there.len());
+    Ok(())
+}
+
+async fn a_create_whose_answer_was_lost_can_be_found(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    if !subject.lose_next_answer().await {
+        return Ok(());
+    }
+    let write = create(3, sample::event("lost"));
+    let Err(error) = apply(subject, &collection, write.clone()).await? else {
+        anyhow::bail!("a lost answer is called a success");
+    };
+    ensure!(error.is_doubtful(), "it is told as {error:?}");
+    let found = push(subject)?
+        .probe(&subject.context(), &collection, &write)
+        .await?;
+    ensure!(found.is_some(), "what was made is not found");
+    Ok(())
+}
+
+async fn deleting_what_is_not_there_succeeds(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let id = subject.put(&sample::event("gone")).await?;
+    let read = fetch(subject, &collection, &id).await?;
+    for _ in 0..2 {
+        let applied = apply(subject, &collection, delete(target(&read))).await??;
+        ensure!(
+            matches!(applied, Applied::Gone),
+            "a delete is answered with {applied:?}"
+        );
+    }
+    let never = Target {
+        id: Some(subject.absent()),
+        version: None,
+        raw: None,
+        series: None,
+    };
+    let applied = apply(subject, &collection, delete(never)).await??;
+    ensure!(
+        matches!(applied, Applied::Gone),
+        "a delete is answered with {applied:?}"
+    );
+    ensure!(
+        objects(subject, &collection).await?.is_empty(),
+        "something is left"
+    );
+    Ok(())
+}
+
+async fn a_failed_write_does_not_stop_the_next(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let absent = Target {
+        id: Some(subject.absent()),
+        version: None,
+        raw: None,
+        series: None,
+    };
+    let title = [FieldPath::master("title")];
+    let bad = update(absent, PartKey::MASTER, sample::event("nowhere"), &title);
+    let good = create(4, sample::event("somewhere"));
+    let outcomes = push(subject)?
+        .apply(&subject.context(), &collection, &[bad, good])
+        .await;
+    let [Err(first), Ok(Applied::Stored(_))] = &outcomes[..] else {
+        anyhow::bail!("a write that fails and one that does not come to {outcomes:?}");
+    };
+    ensure!(
+        matches!(first.kind, ErrorKind::NotFound | ErrorKind::VersionConflict),
+        "an update of what is not there is told as {first:?}"
+    );
+    ensure!(
+        objects(subject, &collection).await?.len() == 1,
+        "the update made something"
+    );
+    Ok(())
+}
+
+async fn what_is_answered_is_what_is_stored(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let made = store(subject, &collection, create(5, sample::meeting("stored"))).await?;
+    same(&made, &fetch(subject, &collection, &made.id).await?)?;
+    let title = [FieldPath::master("title")];
+    let change = update(
+        target(&made),
+        PartKey::MASTER,
+        titled(&made.content, "stored anew"),
+        &title,
+    );
+    let changed = store(subject, &collection, change).await?;
+    ensure!(changed.id == made.id, "an update changes the id");
+    same(&changed, &fetch(subject, &collection, &made.id).await?)
+}
+
+fn same(answered: &RemoteObject, read: &RemoteObject) -> Result<()> {
+    ensure!(answered.version == read.version, "the versions differ");
+    let differences = answered.content.differences(&read.content);
+    ensure!(
+        differences.is_empty(),
+        "answered and read differ at {differences:?}"
+    );
+    Ok(())
+}
+
+async fn an_update_changes_what_it_names_and_nothing_else(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let id = subject.put(&sample::meeting("before")).await?;
+    let read = fetch(subject, &collection, &id).await?;
+    let mut wanted = titled(&read.content, "after");
+    wanted.fields.insert("location".to_owned(), json!("Elsewhere"));
+    wanted.fields.remove("description");
+    let write = update(
+        target(&read),
+        PartKey::MASTER,
+        wanted,
+        &[FieldPath::master("title")],
+    );
+    let written = store(subject, &collection, write).await?;
+    let shared = |path: &FieldPath| !matches!(path.field.as_str(), "sequence" | "updated_at" | "created_at");
+    let differences: Vec<_> = read
+        .content
+        .differences(&written.content)
+        .into_iter()
+        .filter(shared)
+        .collect();
+    ensure!(
+        differences == [FieldPath::master("title")],
+        "it changes {differences:?}"
+    );
+    ensure!(
+        written.content.fields["title"] == "after",
+        "it does not change the title"
+    );
+    Ok(())
+}
+
+async fn a_field_that_is_cleared_is_gone(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let id = subject.put(&sample::event("cleared")).await?;
+    let read = fetch(subject, &collection, &id).await?;
+    let mut wanted = read.content.clone();
+    wanted.fields.remove("location");
+    let write = update(
+        target(&read),
+        PartKey::MASTER,
+        wanted,
+        &[FieldPath::master("location")],
+    );
+    let written = store(subject, &collection, write).await?;
+    ensure!(
+        !written.content.fields.contains_key("location"),
+        "it is still there"
+    );
+    Ok(())
+}
+
+async fn writing_back_what_was_read_changes_nothing(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let id = subject.put(&sample::meeting("unchanged")).await?;
+    let read = fetch(subject, &collection, &id).await?;
+    let paths: Vec<FieldPath> = read
+        .content
+        .paths()
+        .filter(|path| super::capability(subject).writes(&path.field))
+        .collect();
+    let before = subject.writes();
+    let nothing = update(target(&read), PartKey::MASTER, read.content.clone(), &[]);
+    let written = store(subject, &collection, nothing).await?;
+    same(&written, &read)?;
+    ensure!(subject.writes() == before, "a write that names nothing is sent");
+    let everything = update(target(&written), PartKey::MASTER, read.content.clone(), &paths);
+    let written = store(subject, &collection, everything).await?;
+    let shared = |path: &FieldPath| !matches!(path.field.as_str(), "sequence" | "updated_at" | "created_at");
+    let differences: Vec<_> = read
+        .content
+        .differences(&written.content)
+        .into_iter()
+        .filter(shared)
+        .collect();
+    ensure!(differences.is_empty(), "it changes {differences:?}");
+    Ok(())
+}
+
+async fn nobody_is_notified(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let made = store(subject, &collection, create(6, sample::meeting("quiet"))).await?;
+    let mut moved = made.content.clone();
+    moved.fields.insert(
+        "start".to_owned(),
+        json!({"kind": "zoned", "wall": "2026-03-02T08:00:00", "zone": "Europe/Berlin"}),
+    );
+    let write = update(
+        target(&made),
+        PartKey::MASTER,
+        moved,
+        &[FieldPath::master("start")],
+    );
+    let moved = store(subject, &collection, write).await?;
+    apply(subject, &collection, delete(target(&moved))).await??;
+    ensure!(subject.mails() == 0, "{} mails are sent", subject.mails());
+    Ok(())
+}
+
+async fn an_own_write_comes_back_as_it_was_answered(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let since = cursor(subject, &collection).await?;
+    let made = store(subject, &collection, create(7, sample::event("echo"))).await?;
+    let pages = all(subject, &collection, Some(&since)).await?;
+    let changes: Vec<_> = pages.iter().flat_map(|page| &page.changes).collect();
+    let [connector_sdk::Change::Present(echo)] = changes[..] else {
+        anyhow::bail!("it comes back as {changes:?}");
+    };
+    ensure!(echo.id == made.id, "it comes back under another id");
+    same(&made, echo)
+}
+
+async fn a_projection_is_its_own_projection(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    for content in [sample::event("p"), sample::meeting("p"), sample::series("p")] {
+        let once = subject.connector().project(&collection, &content);
+        let twice = subject.connector().project(&collection, &once);
+        let differences = once.differences(&twice);
+        ensure!(
+            differences.is_empty(),
+            "a second projection changes {differences:?}"
+        );
+    }
+    Ok(())
+}
+
+async fn a_projection_is_what_is_read_back(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let capability = super::capability(subject);
+    for (number, content) in [(8, sample::event("read back")), (9, sample::meeting("read back"))] {
+        let projected = subject.connector().project(&collection, &content);
+        let stored = store(subject, &collection, create(number, content)).await?;
+        for path in projected.paths().filter(|path| capability.writes(&path.field)) {
+            let (wanted, read) = (projected.get(&path), stored.content.get(&path));
+            ensure!(
+                wanted == read,
+                "`{path}` is projected as {wanted:?} and read back as {read:?}"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,1 +1,16 @@
 //! Library and binary concord: the API, jobs, configuration.
+//!
+//! [`server::Server`] is the whole of it in one value; the binary, the demo and the tests start it the same way.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod entropy;
+pub mod failure;
+pub mod keys;
+pub mod logs;
+pub mod providers;
+pub mod registry;
+pub mod server;
+pub mod state;
+pub mod worker;

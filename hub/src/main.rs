@@ -1,2 +1,7 @@
 //! The `concord` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hub::cli::main()
+}

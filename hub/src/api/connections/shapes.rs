@@ -1,0 +1,168 @@
+//! Connections and collections as clients send and see them.
+
+use std::collections::BTreeMap;
+
+use connector_sdk::Access;
+use model::{CollectionId, ConnectionId, JobId, Kind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sync::state::{Collection, Connection, Health};
+use utoipa::ToSchema;
+
+use crate::api::envelope::moment;
+
+/// A new connection.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionIn {
+    /// The provider, as `/v1/connectors` lists them: `caldav`, `google`.
+    #[schema(example = "caldav")]
+    pub provider: String,
+    /// Its name for people; the account's name or the server's address unless said.
+    pub name: Option<String>,
+    /// Settings: `base_url`, and what the connector understands besides.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!({"base_url": "https://dav.example.com/"}))]
+    pub config: Map<String, Value>,
+    /// What the account proves itself with; which members, depends on the connector. Sealed at rest, never shown.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!({"username": "ada", "password": "..."}))]
+    pub credentials: Map<String, Value>,
+}
+
+/// What to change of a connection.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionPatchIn {
+    /// A new name.
+    pub name: Option<String>,
+    /// Settings to set, or with null to take away.
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Map<String, Value>>,
+    /// New credentials, whole.
+    #[schema(value_type = Option<Object>)]
+    pub credentials: Option<Map<String, Value>>,
+    /// Whether its syncs rest.
+    pub paused: Option<bool>,
+    /// What to change of its collections, by their ids.
+    #[schema(value_type = Option<BTreeMap<String, CollectionPatchIn>>)]
+    pub collections: Option<BTreeMap<CollectionId, CollectionPatchIn>>,
+}
+
+/// What to change of a collection.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionPatchIn {
+    /// Whether it is synced.
+    pub enabled: Option<bool>,
+}
+
+/// A connection.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionOut {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its provider.
+    pub provider: String,
+    /// Its name for people.
+    pub name: String,
+    /// Its settings. Credentials are never shown.
+    #[schema(value_type = Object)]
+    pub config: Map<String, Value>,
+    /// How it is doing.
+    pub health: Health,
+    /// Why it is not `active`, for a person.
+    pub health_reason: Option<String>,
+    /// When a sync last ended well.
+    #[schema(format = DateTime)]
+    pub synced_at: Option<String>,
+    /// When its collections were last listed.
+    #[schema(format = DateTime)]
+    pub discovered_at: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+impl From<Connection> for ConnectionOut {
+    fn from(connection: Connection) -> Self {
+        Self {
+            id: connection.id,
+            provider: connection.provider,
+            name: connection.name,
+            config: connection.config,
+            health: connection.health,
+            health_reason: connection.health_reason,
+            synced_at: connection.synced_at.map(moment),
+            discovered_at: connection.discovered_at.map(moment),
+            created_at: moment(connection.created_at),
+        }
+    }
+}
+
+/// A connection with its collections.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionDetail {
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: ConnectionOut,
+    /// Its collections, in order of their names.
+    pub collections: Vec<CollectionOut>,
+}
+
+/// A new connection with the job that syncs it for the first time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionCreated {
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: ConnectionDetail,
+    /// Ask `/v1/jobs/{id}` how far it is.
+    pub job_id: JobId,
+}
+
+/// A container on a connection: a calendar.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CollectionOut {
+    /// Its id.
+    pub id: CollectionId,
+    /// The kind of its records.
+    pub kind: Kind,
+    /// Its name at the provider.
+    pub name: String,
+    /// Its id at the provider.
+    pub remote_id: String,
+    /// Whether the account may write to it.
+    pub writable: bool,
+    /// Whether it is synced.
+    pub enabled: bool,
+    /// Set when a pull stopped because it would have deleted too much: what it would have done. Start a sync with
+    /// `approve_deletes=true` to let it.
+    pub hold: Option<String>,
+    /// Objects at the provider that the hub holds; those in quarantine are among them.
+    pub objects: usize,
+    /// Objects that could not be understood, up to 1000.
+    pub quarantined: usize,
+    /// When it was last read from end to end.
+    #[schema(format = DateTime)]
+    pub enumerated_at: Option<String>,
+}
+
+impl CollectionOut {
+    pub(super) fn of(collection: Collection, objects: usize, quarantined: usize) -> Self {
+        Self {
+            id: collection.id,
+            kind: collection.remote.kind,
+            name: collection.remote.name,
+            remote_id: collection.remote.id.0,
+            writable: match collection.remote.access {
+                Access::ReadWrite => true,
+                Access::ReadOnly => false,
+            },
+            enabled: collection.enabled,
+            hold: collection.hold,
+            objects,
+            quarantined,
+            enumerated_at: collection.enumerated_at.map(moment),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `/v1/links`: how each record stands at each provider; retry and revert what a provider refuses.
+
+use model::{CollectionId, ConnectionId, FieldPath, LinkId, PartKey, RecordId};
+use serde::{Deserialize, Serialize};
+use store::LinkFilter;
+use sync::ports::Store as _;
+use sync::state::{Link, LinkState};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::envelope::{Data, List};
+use super::error::{ApiError, Failures};
+use super::extract::{Caller, Id, Params, paging};
+use crate::state::AppState;
+
+/// How a link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkStateName {
+    /// Both sides agree.
+    Synced,
+    /// Something is on its way.
+    Pending,
+    /// The provider refuses the hub's value for good; `reason` says why. Retry or revert.
+    Rejected,
+}
+
+impl LinkStateName {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// The tie between a record and one object at a provider, as it is shown with its record.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LinkBrief {
+    /// Its id.
+    pub id: LinkId,
+    /// The connection of the object.
+    pub connection_id: ConnectionId,
+    /// The collection of the object.
+    pub collection_id: CollectionId,
+    /// How it stands.
+    pub state: LinkStateName,
+    /// Why the provider refuses, in its words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The provider's id of the object; absent until it has been made.
+    pub remote_id: Option<String>,
+}
+
+impl LinkBrief {
+    /// A link as clients see it.
+    #[must_use]
+    pub fn of(link: &Link) -> Self {
+        let (state, reason) = match &link.state {
+            LinkState::Synced => (LinkStateName::Synced, None),
+            LinkState::Pending => (LinkStateName::Pending, None),
+            LinkState::Rejected { reason } => (LinkStateName::Rejected, Some(reason.clone())),
+        };
+        Self {
+            id: link.id.clone(),
+            connection_id: link.connection.clone(),
+            collection_id: link.collection.clone(),
+            state,
+            reason,
+            remote_id: link.parts.get(&PartKey::MASTER).map(|part| part.id.to_string()),
+        }
+    }
+}
+
+/// A link by itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LinkOut {
+    /// What is shown with the record, too.
+    #[serde(flatten)]
+    pub brief: LinkBrief,
+    /// The record.
+    pub record_id: RecordId,
+    /// Fields that wait for a decision in `/v1/conflicts`: neither taken nor sent.
+    pub held: Vec<String>,
+    /// Failed attempts to write since the last that succeeded.
+    pub attempts: u32,
+    /// Occurrences with an object of their own at the provider, by original start.
+    pub occurrences: Vec<String>,
+}
+
+impl From<&Link> for LinkOut {
+    fn from(link: &Link) -> Self {
+        let occurrences = link.parts.keys().filter(|part| !part.is_master());
+        Self {
+            brief: LinkBrief::of(link),
+            record_id: link.record.clone(),
+            held: link.held.iter().map(FieldPath::to_string).collect(),
+            attempts: link.attempts,
+            occurrences: occurrences.map(|part| part.as_str().to_owned()).collect(),
+        }
+    }
+}
+
+/// Which links.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LinkParams {
+    /// Of this record.
+    #[param(value_type = Option<String>)]
+    record_id: Option<RecordId>,
+    /// On this connection.
+    #[param(value_type = Option<String>)]
+    connection_id: Option<ConnectionId>,
+    /// In this collection.
+    #[param(value_type = Option<String>)]
+    collection_id: Option<CollectionId>,
+    /// In this state.
+    state: Option<LinkStateName>,
+    /// At most so many, 1 to 200; 50 unless given.
+    limit: Option<u32>,
+    /// `page.next` of an earlier answer.
+    cursor: Option<String>,
+}
+
+/// Its routes.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(retry))
+        .routes(routes!(revert))
+}
+
+/// Links of records to objects at providers, in order of id.
+#[utoipa::path(get, path = "/v1/links", tag = "links", security(("api_key" = [])), params(LinkParams),
+    responses((status = 200, body = List<LinkOut>), Failures))]
+async fn list(caller: Caller, Params(params): Params<LinkParams>) -> Result<List<LinkOut>, ApiError> {
+    let paging = paging(params.limit, params.cursor.as_deref())?;
+    let filter = LinkFilter {
+        record: params.record_id,
+        connection: params.connection_id,
+        collection: params.collection_id,
+        state: params.state.map(|state| state.name().to_owned()),
+    };
+    let page = caller
+        .store()
+        .links(&caller.organization, &filter, &paging)
+        .await?;
+    Ok(List::of(page, |link| LinkOut::from(&link)))
+}
+
+/// One link.
+#[utoipa::path(get, path = "/v1/links/{id}", tag = "links", security(("api_key" = [])),
+    params(("id" = String, Path, example = "link_01jd3m8y6q0000000000000000")),
+    responses((status = 200, body = Data<LinkOut>), Failures))]
+async fn get(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiError> {
+    let linked = caller.store().link(&caller.organization, &id).await?;
+    let linked = linked.ok_or_else(|| ApiError::not_found("link"))?;
+    Ok(Data {
+        data: LinkOut::from(&linked.link),
+    })
+}
+
+/// Tries a refused write again, as it is now.
+#[utoipa::path(post, path = "/v1/links/{id}/retry", tag = "links", security(("api_key" = [])),
+    params(("id" = String, Path)),
+    responses((status = 200, body = Data<LinkOut>), Failures))]
+async fn retry(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiError> {
+    let link = caller
+        .state()
+        .engine()
+        .retry_link(&caller.organization, &id)
+        .await?;
+    Ok(Data {
+        data: LinkOut::from(&link),
+    })
+}
+
+/// Gives up what the provider refuses: the hub takes the provider's values again. A link whose object was never
+/// made at the provider is removed.
+#[utoipa::path(post, path = "/v1/links/{id}/revert", tag = "links", security(("api_key" = [])),
+    params(("id" = String, Path)),
+    responses((status = 200, body = Data<LinkOut>), Failures))]
+async fn revert(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiError> {
+    let link = caller
+        .state()
+        .engine()
+        .revert_link(&caller.organization, &id)
+        .await?;
+    Ok(Data {
+        data: LinkOut::from(&link),
+    })
+}

@@ -1,0 +1,104 @@
+//! The command line: `serve`, `migrate`, `key create`, `connectors`, `doctor`.
+
+mod connectors;
+mod doctor;
+mod keys;
+mod serve;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment};
+use crate::failure::Failure;
+use terminal::Terminal;
+
+/// Calendars of different systems in one API, kept in step.
+#[derive(Debug, Parser)]
+#[command(name = "concord", version, about, max_term_width = 100)]
+struct Arguments {
+    /// The file with the settings; `concord.toml` in this folder unless said.
+    #[arg(long, global = true, env = "CONCORD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API and sync in the background.
+    Serve {
+        /// Only show the commented default settings, ready to be saved as concord.toml.
+        #[arg(long)]
+        print_config: bool,
+    },
+    /// Create the database or bring it up to date, without serving.
+    Migrate,
+    /// API keys.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Show the providers and what can be done with each.
+    Connectors,
+    /// Look for what is wrong: settings, database, key, connections, overdue work.
+    Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make a key and print its secret, once. Works while a server runs, too.
+    Create {
+        /// Who or what uses it.
+        #[arg(long, default_value = "command line")]
+        name: String,
+        /// The organization by id or name; a name that is new makes a new one. Unless said: the oldest.
+        #[arg(long)]
+        organization: Option<String>,
+    },
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut terminal = Terminal::standard();
+    match run(&arguments, &mut terminal) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal.failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments, terminal: &mut Terminal) -> anyhow::Result<ExitCode> {
+    if let Command::Serve { print_config: true } = &arguments.command {
+        terminal.text(crate::config::DEFAULT_FILE)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let config = || Config::load(arguments.config.as_deref(), &Environment::of_process());
+    runtime.block_on(async {
+        match &arguments.command {
+            Command::Serve { .. } => serve::serve(&config()?, terminal).await?,
+            Command::Migrate => serve::migrate(&config()?, terminal).await?,
+            Command::Key {
+                command: KeyCommand::Create { name, organization },
+            } => keys::create(&config()?, name, organization.as_deref(), terminal).await?,
+            Command::Connectors => connectors::show(terminal)?,
+            Command::Doctor => return doctor::examine(config(), terminal).await,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What the database could not do, as a failure with its remedy.
+fn database_failed(error: &sync::ports::StoreError) -> Failure {
+    Failure::new(
+        error.to_string(),
+        "run `concord doctor` to see what is wrong with the database",
+    )
+}

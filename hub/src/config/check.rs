@@ -1,0 +1,137 @@
+//! From merged settings to a checked [`Config`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use store::MasterKey;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::layers::Settings;
+use super::{Config, KeySource, LogFormat};
+use crate::failure::Failure;
+
+pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
+    let database_path = database_path(settings)?;
+    Ok(Config {
+        listen: listen(settings)?,
+        public_url: public_url(settings)?,
+        master_key: master_key(settings, &database_path)?,
+        database_path,
+        sync_interval: Duration::from_secs(settings.number("sync_interval_seconds", 1, 86_400)?.into()),
+        parallel_jobs: settings.number("parallel_jobs", 1, 256)? as usize,
+        extra_roots: extra_roots(settings)?,
+        log_format: log_format(settings)?,
+        log_level: log_level(settings)?,
+    })
+}
+
+fn listen(settings: &Settings) -> Result<std::net::SocketAddr, Failure> {
+    let text = settings.text("listen")?.unwrap_or_default();
+    text.parse().map_err(|_| {
+        settings.wrong(
+            "listen",
+            &format!("is `{text}`, which is not an address with a port"),
+            "write it as 127.0.0.1:8080, or 0.0.0.0:8080 for every network of this machine",
+        )
+    })
+}
+
+fn public_url(settings: &Settings) -> Result<Option<Url>, Failure> {
+    let Some(text) = settings.text("public_url")? else {
+        return Ok(None);
+    };
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => Ok(Some(url)),
+        Ok(_) | Err(_) => Err(settings.wrong(
+            "public_url",
+            &format!("is `{text}`, which is not a web address"),
+            "write it as https://concord.example.com",
+        )),
+    }
+}
+
+fn database_path(settings: &Settings) -> Result<PathBuf, Failure> {
+    let remedy = "write sqlite:// and the path of a file, for example sqlite:///var/lib/concord/concord.db";
+    let text = settings.text("database_url")?.unwrap_or_default();
+    match text.split_once("://") {
+        Some(("sqlite", path)) if !path.is_empty() && !path.contains('?') => Ok(path.into()),
+        // The rest of such an address may hold a password: it is not shown.
+        Some(("postgres" | "postgresql", _)) => Err(settings.wrong(
+            "database_url",
+            "names a PostgreSQL database, which this version does not speak to (not yet)",
+            remedy,
+        )),
+        Some(_) | None => Err(settings.wrong("database_url", "does not name an SQLite file", remedy)),
+    }
+}
+
+fn master_key(settings: &Settings, database: &std::path::Path) -> Result<KeySource, Failure> {
+    if let Some(text) = settings.text("master_key")? {
+        return MasterKey::from_text(text).map(KeySource::Given).map_err(|_| {
+            settings.wrong(
+                "master_key",
+                "is not 32 bytes as 64 hexadecimal digits or as base64",
+                "make one with `openssl rand -hex 32`",
+            )
+        });
+    }
+    Ok(KeySource::File(match settings.text("master_key_file")? {
+        Some(path) => path.into(),
+        None => {
+            let mut path = database.as_os_str().to_owned();
+            path.push(".key");
+            path.into()
+        }
+    }))
+}
+
+fn extra_roots(settings: &Settings) -> Result<Vec<Bytes>, Failure> {
+    let Some(path) = settings.text("extra_roots_file")? else {
+        return Ok(Vec::new());
+    };
+    let remedy = "name a file with one or more certificates in PEM form";
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        settings.wrong(
+            "extra_roots_file",
+            &format!("names {path}, which cannot be read: {error}"),
+            remedy,
+        )
+    })?;
+    let end = "-----END CERTIFICATE-----";
+    let roots: Vec<Bytes> = text
+        .split_inclusive(end)
+        .filter(|piece| piece.contains("-----BEGIN CERTIFICATE-----") && piece.ends_with(end))
+        .map(|piece| Bytes::from(format!("{}\n", piece.trim_start())))
+        .collect();
+    if roots.is_empty() {
+        let problem = format!("names {path}, in which there is no certificate");
+        return Err(settings.wrong("extra_roots_file", &problem, remedy));
+    }
+    Ok(roots)
+}
+
+fn log_format(settings: &Settings) -> Result<LogFormat, Failure> {
+    match settings.text("log_format")? {
+        Some("pretty") => Ok(LogFormat::Pretty),
+        Some("json") => Ok(LogFormat::Json),
+        Some(_) | None => Err(settings.wrong(
+            "log_format",
+            "is neither `pretty` nor `json`",
+            "write log_format = \"pretty\" or log_format = \"json\"",
+        )),
+    }
+}
+
+fn log_level(settings: &Settings) -> Result<String, Failure> {
+    let text = settings.text("log_level")?.unwrap_or("info");
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(settings.wrong(
+            "log_level",
+            &format!("is `{text}`, which is no level"),
+            "write error, warn, info, debug or trace; or per part, as in \"info,hub=debug\"",
+        )),
+    }
+}

@@ -1,0 +1,271 @@
+//! A running server: store, engine, worker, timer and API, from configuration to graceful end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use connector_sdk::{Clock, SystemClock};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use model::OrganizationId;
+use store::{OpenError, OpenMode, Options, Organization, SqliteStore};
+use sync::engine::Engine;
+use sync::ports::Entropy;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, KeySource};
+use crate::entropy::SystemEntropy;
+use crate::failure::Failure;
+use crate::keys::Fresh;
+use crate::providers::ProviderPool;
+use crate::state::{AppState, Parts, id_parts};
+use crate::worker::{self, Lanes, Worker};
+use crate::{api, registry};
+
+/// How long open requests have to end when the server stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Upper bounds of the histograms' buckets, in seconds.
+const BUCKETS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+
+/// A running server. [`Self::shutdown`] ends it in order; dropping it only tells it to stop.
+pub struct Server {
+    address: SocketAddr,
+    first_key: Option<String>,
+    state: AppState,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the database, makes a first organization and key in an empty one, and serves.
+    ///
+    /// # Errors
+    /// When the database or the address cannot be had; says what to do.
+    pub async fn start(config: &Config) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        // The address first: a second server on the same one shall not touch the database.
+        let listener = listen(config.listen).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| cannot_listen(config.listen, &error))?;
+        let store = open_store(config, OpenMode::Serve).await?;
+        let first_key = first_key(&store, clock.as_ref(), entropy.as_ref()).await?;
+        let providers = ProviderPool::new(
+            registry::connectors(),
+            store.clone(),
+            Arc::clone(&clock),
+            &config.extra_roots,
+        );
+        let providers = Arc::new(providers.map_err(|error| {
+            let remedy = "check the certificates in `extra_roots_file`";
+            Failure::new(format!("outgoing connections cannot be set up: {error}"), remedy)
+        })?);
+        let engine = Engine::new(
+            Arc::new(store.clone()),
+            Arc::clone(&providers) as Arc<dyn sync::ports::Providers>,
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
+        let stop = CancellationToken::new();
+        let lanes = Lanes::default();
+        let worker = Worker {
+            store: store.clone(),
+            runner: Arc::new(engine.clone()),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            lanes: lanes.clone(),
+            node: node_name(entropy.as_ref()),
+            parallel: config.parallel_jobs,
+        };
+        let timer = worker::schedule(
+            store.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            config.sync_interval,
+            stop.clone(),
+        );
+        let background = vec![tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)];
+        let state = AppState::new(Parts {
+            store,
+            engine,
+            providers,
+            clock,
+            entropy,
+            lanes,
+            prometheus: prometheus()?,
+            stopping: stop.clone(),
+        });
+        let serving = axum::serve(listener, api::router(state.clone()))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        Ok(Self {
+            address,
+            first_key,
+            state,
+            stop,
+            serving: tokio::spawn(async move { serving.await }),
+            background,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://` and the address.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The secret of the first key, when this start made it: it is known only now.
+    #[must_use]
+    pub fn first_key(&self) -> Option<&str> {
+        self.first_key.as_deref()
+    }
+
+    /// The application behind it.
+    #[must_use]
+    pub const fn state(&self) -> &AppState {
+        &self.state
+    }
+
+    /// Stops: no new requests, open ones and running jobs get some seconds to end, then the database closes.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        if tokio::time::timeout(PATIENCE, &mut self.serving).await.is_err() {
+            tracing::warn!("some requests did not end in time and were cut off");
+            self.serving.abort();
+        }
+        for task in self.background.drain(..) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task ended badly");
+            }
+        }
+        self.state.unscoped_store().close().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Opens the database of this configuration, as its server or beside one.
+///
+/// # Errors
+/// When it cannot be opened; says what to do.
+pub async fn open_store(config: &Config, mode: OpenMode) -> Result<SqliteStore, Failure> {
+    let key = match &config.master_key {
+        KeySource::Given(key) => key.clone(),
+        KeySource::File(path) => {
+            // A database whose key is gone must not silently get another one.
+            if !path.exists() && config.database_path.exists() {
+                return Err(Failure::new(
+                    format!("the database's master key {} is missing", path.display()),
+                    "put the copy of the key back, or set CONCORD_MASTER_KEY or CONCORD_MASTER_KEY_FILE",
+                ));
+            }
+            store::MasterKey::load_or_create(path).map_err(|error| {
+                let remedy = "let this user read it or write to its folder, or set CONCORD_MASTER_KEY";
+                Failure::new(error.to_string(), remedy)
+            })?
+        }
+    };
+    let options = Options {
+        mode,
+        ..Options::default()
+    };
+    SqliteStore::open_with(&config.database_url(), key, Arc::new(SystemClock), options)
+        .await
+        .map_err(|error| unopened(&error))
+}
+
+fn unopened(error: &OpenError) -> Failure {
+    let remedy = match error {
+        OpenError::Address { .. } => "correct `database_url`",
+        OpenError::InUse(_) => "stop the other one, or set CONCORD_DATABASE_URL to another file",
+        OpenError::WrongKey { .. } => {
+            "give the key this database was made with (CONCORD_MASTER_KEY or `master_key_file`)"
+        }
+        OpenError::Io { .. } => "check the path in `database_url` and who may write there",
+        OpenError::Migration(_) => "run the newest version of Concord on it, or restore a backup",
+        OpenError::Store(_) => "run `concord doctor`; restore a backup if the file is damaged",
+    };
+    Failure::new(error.to_string(), remedy)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let remedy = if error.kind() == std::io::ErrorKind::AddrInUse {
+        "stop what listens there, or choose another port: CONCORD_LISTEN=127.0.0.1:8081 concord serve"
+    } else {
+        "choose an address of this machine and a port that this user may open (CONCORD_LISTEN)"
+    };
+    Failure::new(format!("{address} cannot be listened at: {error}"), remedy)
+}
+
+/// In an empty database: an organization and a key, so that there is a way in.
+async fn first_key(
+    store: &SqliteStore,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Option<String>, Failure> {
+    let failed = |error: sync::ports::StoreError| {
+        Failure::new(
+            error.to_string(),
+            "run `concord doctor` to see what is wrong with the database",
+        )
+    };
+    if !store.organizations().await.map_err(failed)?.is_empty() {
+        return Ok(None);
+    }
+    let organization = new_organization("default", clock, entropy);
+    let organization = store.default_organization(&organization).await.map_err(failed)?;
+    let fresh = Fresh::make(organization.id, "first key".to_owned(), clock, entropy);
+    store
+        .create_api_key(&fresh.key, &fresh.secret)
+        .await
+        .map_err(failed)?;
+    Ok(Some(fresh.secret))
+}
+
+/// An organization of this name, not stored yet.
+pub fn new_organization(name: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Organization {
+    let (now_ms, random) = id_parts(clock, entropy);
+    Organization {
+        id: OrganizationId::new(now_ms, random),
+        name: name.to_owned(),
+        created_at: clock.now_ms(),
+    }
+}
+
+/// Distinct for every process: leases of an earlier one are never taken for one's own.
+fn node_name(entropy: &dyn Entropy) -> String {
+    format!("{}-{:08x}", std::process::id(), entropy.random() as u32)
+}
+
+/// The process's counters; all servers in it share them, as the `metrics` crate knows one recorder only.
+fn prometheus() -> Result<PrometheusHandle, Failure> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let handle = HANDLE.get_or_init(|| {
+        PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .ok()
+    });
+    handle.clone().ok_or_else(|| {
+        let remedy = "start Concord in a process of its own";
+        Failure::new("the process counts for someone else already", remedy)
+    })
+}

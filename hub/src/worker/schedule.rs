@@ -1,0 +1,78 @@
+//! The timer: makes a sync job for each connection that has not been looked at for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector_sdk::Clock;
+use model::{ConnectionId, JobId, OrganizationId};
+use store::SqliteStore;
+use sync::ports::{Entropy, StoreError};
+use sync::state::{JobTask, NewJob};
+use tokio_util::sync::CancellationToken;
+
+use crate::state::id_parts;
+
+const LONGEST_TICK: Duration = Duration::from_secs(5);
+const SWEEP_EVERY_MS: i64 = 3_600_000;
+
+/// Makes the periodic jobs until `stop` is cancelled.
+pub async fn schedule(
+    store: SqliteStore,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    interval: Duration,
+    stop: CancellationToken,
+) {
+    let tick = (interval / 4).clamp(Duration::from_millis(250), LONGEST_TICK);
+    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+    let mut swept_at = 0;
+    loop {
+        let now_ms = clock.now_ms();
+        if let Err(error) = enqueue_due(&store, clock.as_ref(), entropy.as_ref(), interval_ms).await {
+            tracing::error!(%error, "the periodic syncs could not be planned; tried again soon");
+        }
+        if now_ms - swept_at >= SWEEP_EVERY_MS {
+            swept_at = now_ms;
+            if let Err(error) = store.sweep(now_ms).await {
+                tracing::error!(%error, "old jobs could not be cleared away; tried again later");
+            }
+        }
+        if stop.run_until_cancelled(clock.sleep(tick)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn enqueue_due(
+    store: &SqliteStore,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+    interval_ms: i64,
+) -> Result<(), StoreError> {
+    for (organization, connection) in store.due_connections(clock.now_ms(), interval_ms).await? {
+        store
+            .enqueue(sync_job(organization, connection, clock, entropy))
+            .await?;
+    }
+    Ok(())
+}
+
+/// A plain sync of a connection, due now.
+pub(crate) fn sync_job(
+    organization: OrganizationId,
+    connection: ConnectionId,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> NewJob {
+    let (now_ms, random) = id_parts(clock, entropy);
+    NewJob {
+        id: JobId::new(now_ms, random),
+        organization,
+        task: JobTask::Sync {
+            connection,
+            discover: false,
+            approve_deletes: false,
+        },
+        run_at: clock.now_ms(),
+    }
+}

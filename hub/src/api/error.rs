@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use connector_sdk::ErrorKind;
 use serde::Serialize;
 use serde_json::Value;
-use sync::EditError;
 use sync::ports::StoreError;
 use utoipa::ToSchema;
 
@@ -208,21 +207,6 @@ impl From<StoreError> for ApiError {
                 tracing::error!(%error, "a stored value cannot be read");
                 Self::new(Code::Internal, "a stored value cannot be read")
             }
-        }
-    }
-}
-
-impl From<EditError> for ApiError {
-    fn from(error: EditError) -> Self {
-        let message = error.to_string();
-        match error {
-            EditError::NotFound(what) => Self::not_found(what),
-            EditError::Field(field) => Self::invalid_field(&field.field, &field.problem),
-            EditError::VersionMismatch { current, fields } => Self::new(Code::VersionMismatch, message)
-                .with_details(serde_json::json!({ "current_version": current, "fields": fields })),
-            EditError::ReadOnly(_) => Self::new(Code::ReadOnly, message),
-            EditError::Invalid(_) => Self::new(Code::InvalidField, message),
-            EditError::Store(error) => error.into(),
         }
     }
 }

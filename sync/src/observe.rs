@@ -9,7 +9,7 @@ use model::{ConnectionId, LinkId, PartKey, QuarantineId};
 use crate::engine::{Run, Summary, Trouble};
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
-use crate::state::{Collection, FeedAction, LinkState, Origin, Quarantine};
+use crate::state::{Collection, FeedAction, Origin, Quarantine};
 use crate::work::{Work, pending_link, push_job_for};
 
 /// What a page came to, before it is committed.
@@ -400,7 +400,6 @@ impl Draft {
                 None => {}
             }
             self.sheet.summary.conflicts += work.conflict_count();
-            debug_assert!(!matches!(work.link.state, LinkState::Synced) || !work.link.dirty);
         }
         self.sheet
     }

@@ -186,6 +186,11 @@ fn occurrence(side: &Content, key: &PartKey) -> Result<Fields, EditError> {
     Ok(here.fields)
 }
 
+/// Whether the series has this occurrence, cancelled or not.
+pub(crate) fn exists(side: &Content, key: &PartKey) -> bool {
+    side.overrides.contains_key(key) || occurrence(side, key).is_ok()
+}
+
 /// Refuses what only the series can have.
 fn master_only(schema: &model::Schema, patch: &Map<String, Value>) -> Result<(), EditError> {
     for name in patch.keys() {

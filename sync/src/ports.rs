@@ -81,7 +81,8 @@ pub enum Effect {
         /// The object.
         raw: Bytes,
     },
-    /// Marks the other links of a record as having something to send, and raises their revision not.
+    /// Marks the other links of a record as having something to send, and raises their revision: whoever read such
+    /// a link before and would put it to rest is stale.
     Touch {
         /// The record.
         record: RecordId,

@@ -9,6 +9,7 @@ use connector_sdk::{
 use model::{Content, EventTime, FieldPath, IntentId, LinkId, PartKey, series};
 
 use crate::engine::{Run, Trouble};
+use crate::occurrence;
 use crate::plan;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
@@ -162,6 +163,9 @@ impl Run<'_> {
             project: &|content| scene.project(content),
         });
         let mut send = merged.send;
+        if scene.capability.series == SeriesModel::PerPart {
+            outlived(hub, link, &mut send);
+        }
         if scene.source_only {
             // What another member's edit made is not written to a collection that only gives.
             send.retain(
@@ -182,10 +186,13 @@ impl Run<'_> {
         sent: Content,
         mut changed: BTreeSet<FieldPath>,
     ) -> Pending {
-        let mut part = PartKey::MASTER;
+        let (mut part, mut sent) = (PartKey::MASTER, sent);
         if scene.capability.series == SeriesModel::PerPart && action == IntentAction::Update {
             part = changed.first().map(|path| path.part.clone()).unwrap_or_default();
             changed.retain(|path| path.part == part);
+            if !part.is_master() && !occurrence::exists(&sent, &part) {
+                sent.overrides.insert(part.clone(), series::cancelled());
+            }
         }
         Pending {
             part,
@@ -415,6 +422,21 @@ impl Run<'_> {
             | ErrorKind::Invalid
             | ErrorKind::Unsupported
             | ErrorKind::BadSignature => self.refuse(work, error.to_string(), Some(&intent.id)).await,
+        }
+    }
+}
+
+/// Overrides whose series no longer reaches them (it was shortened): an object of its own is cancelled, since it may
+/// outlive its occurrence; anything else went with the series.
+fn outlived(hub: &Content, link: &Link, send: &mut BTreeSet<FieldPath>) {
+    let parts: BTreeSet<PartKey> =
+        send.iter().map(|path| path.part.clone()).filter(|part| !part.is_master()).collect();
+    for part in parts.into_iter().filter(|part| !occurrence::exists(hub, part)) {
+        send.retain(|path| path.part != part);
+        let own = link.parts.contains_key(&part);
+        let cancelled = link.snapshots.remote.overrides.get(&part).is_some_and(series::is_cancelled);
+        if own && !cancelled {
+            send.insert(FieldPath { part, field: "status".to_owned() });
         }
     }
 }

@@ -260,10 +260,14 @@ impl Work {
         }
     }
 
-    /// Sets whether there is something to send.
+    /// Sets whether there is something to send. What was refused for good is not tried again by itself: only an
+    /// edit or a person wakes it.
     pub(crate) fn mark_dirty(&mut self, dirty: bool) {
+        let still_differs = dirty;
+        let refused = matches!(self.link.state, LinkState::Rejected { .. });
+        let dirty = dirty && (!refused || self.link.dirty);
         let state = match (&self.link.state, dirty) {
-            (LinkState::Rejected { .. }, true) => self.link.state.clone(),
+            (LinkState::Rejected { .. }, _) if still_differs => self.link.state.clone(),
             (_, true) => LinkState::Pending,
             (_, false) => LinkState::Synced,
         };

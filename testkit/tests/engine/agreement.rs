@@ -52,7 +52,9 @@ async fn a_series_with_moved_and_deleted_occurrences_is_the_same_everywhere() {
         let world = World::mirrored(&pair).await;
         let mut content = series("Standup");
         content.overrides.insert(key(7), model::series::cancelled());
-        content.overrides.insert(key(8), fields(json!({"title": "Long standup"})));
+        content
+            .overrides
+            .insert(key(8), fields(json!({"title": "Long standup"})));
         world.put(0, "a", content.clone());
         world.settle().await;
         assert_eq!(shared(&world.only(1)), shared(&content));
@@ -75,7 +77,9 @@ async fn when_a_series_moves_its_overrides_move_along() {
         world.settle().await;
         let record = world.only_record().await;
         let time = |hour: u8| json!({"kind": "zoned", "wall": format!("2026-01-05T{hour:02}:00:00"), "zone": "Europe/Berlin"});
-        world.patch(&record.id, json!({"start": time(11), "end": time(12)})).await;
+        world
+            .patch(&record.id, json!({"start": time(11), "end": time(12)}))
+            .await;
         world.settle().await;
         let moved = model::PartKey::occurrence("2026-01-07T11:00:00");
         for side in 0..2 {
@@ -122,7 +126,11 @@ async fn of_two_edits_of_one_field_one_stands_everywhere_and_the_other_can_be_re
         _ => sync::Resolution::Remote,
     };
     let origin = sync::state::Origin::Api("test".to_owned());
-    world.engine.resolve(&world.organization, &conflicts[0].id, resolution, origin).await.unwrap();
+    world
+        .engine
+        .resolve(&world.organization, &conflicts[0].id, resolution, origin)
+        .await
+        .unwrap();
     world.settle().await;
     for side in 0..2 {
         assert_eq!(world.only(side).fields["title"], lost);
@@ -132,7 +140,13 @@ async fn of_two_edits_of_one_field_one_stands_everywhere_and_the_other_can_be_re
 #[tokio::test]
 async fn a_person_who_is_asked_decides_and_until_then_both_keep_theirs() {
     let world = World::new(&PAIRS[0]).await;
-    world.mirror(&[(0, MemberRole::Both), (1, MemberRole::Both)], Rule::Ask, TargetEdits::Keep).await;
+    world
+        .mirror(
+            &[(0, MemberRole::Both), (1, MemberRole::Both)],
+            Rule::Ask,
+            TargetEdits::Keep,
+        )
+        .await;
     world.put(0, "a", event("Lunch"));
     world.settle().await;
     world.set(0, "title", json!("Dinner"));
@@ -144,7 +158,11 @@ async fn a_person_who_is_asked_decides_and_until_then_both_keep_theirs() {
     assert_eq!(conflicts.len(), 1, "{conflicts:#?}");
     let origin = sync::state::Origin::Api("test".to_owned());
     let value = sync::Resolution::Value(json!("Brunch"));
-    world.engine.resolve(&world.organization, &conflicts[0].id, value, origin).await.unwrap();
+    world
+        .engine
+        .resolve(&world.organization, &conflicts[0].id, value, origin)
+        .await
+        .unwrap();
     world.settle().await;
     for side in 0..2 {
         assert_eq!(world.only(side).fields["title"], "Brunch");
@@ -187,7 +205,13 @@ async fn three_calendars_in_one_mirror_hold_the_same_and_fall_silent() {
 #[tokio::test]
 async fn a_pure_source_is_never_written_by_an_edit_of_its_target() {
     let world = World::new(&PAIRS[0]).await;
-    world.mirror(&[(0, MemberRole::Source), (1, MemberRole::Target)], Rule::LastWriter, TargetEdits::Keep).await;
+    world
+        .mirror(
+            &[(0, MemberRole::Source), (1, MemberRole::Target)],
+            Rule::LastWriter,
+            TargetEdits::Keep,
+        )
+        .await;
     world.put(0, "a", event("Lunch"));
     world.settle().await;
     world.set(1, "title", json!("Mine"));
@@ -200,7 +224,9 @@ async fn a_pure_source_is_never_written_by_an_edit_of_its_target() {
 async fn edits_of_a_pure_target_are_undone_and_logged_where_the_mirror_says_so() {
     let world = World::new(&PAIRS[1]).await;
     let members = [(0, MemberRole::Source), (1, MemberRole::Target)];
-    world.mirror(&members, Rule::LastWriter, TargetEdits::Revert).await;
+    world
+        .mirror(&members, Rule::LastWriter, TargetEdits::Revert)
+        .await;
     world.put(0, "a", event("Lunch"));
     world.settle().await;
     world.set(1, "title", json!("Mine"));
@@ -218,7 +244,13 @@ async fn records_that_were_there_before_the_mirror_are_brought_over() {
         world.put(0, &format!("e{at}"), event(&format!("Event {at}")));
     }
     world.settle().await;
-    world.mirror(&[(0, MemberRole::Source), (1, MemberRole::Target)], Rule::LastWriter, TargetEdits::Keep).await;
+    world
+        .mirror(
+            &[(0, MemberRole::Source), (1, MemberRole::Target)],
+            Rule::LastWriter,
+            TargetEdits::Keep,
+        )
+        .await;
     world.settle().await;
     assert_eq!(world.contents(1).len(), 450);
     assert_eq!(world.writes(), 450);

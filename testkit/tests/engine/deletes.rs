@@ -55,12 +55,20 @@ async fn deletes_in_a_gap_are_applied_after_the_cursor_was_lost() {
     world.settle().await;
     assert_eq!(world.contents(0).len(), 10);
     assert_eq!(world.contents(1).len(), 10);
-    assert!(world.contents(1).iter().all(|content| content.fields["title"] != "Event 3"));
+    assert!(
+        world
+            .contents(1)
+            .iter()
+            .all(|content| content.fields["title"] != "Event 3")
+    );
 }
 
 #[tokio::test]
 async fn a_source_that_refuses_us_on_its_third_page_deletes_nothing() {
-    let options = Options { page_size: 5, ..Options::WHOLE };
+    let options = Options {
+        page_size: 5,
+        ..Options::WHOLE
+    };
     let world = World::mirrored(&[options, Options::PER_PART]).await;
     for at in 0..20 {
         world.put(0, &format!("e{at:02}"), event(&format!("Event {at}")));
@@ -68,7 +76,9 @@ async fn a_source_that_refuses_us_on_its_third_page_deletes_nothing() {
     world.settle().await;
     let before = world.writes();
     world.sides[0].provider.expire_cursors();
-    world.sides[0].provider.fail(Fault::next(Operation::Page, ErrorKind::Unauthorized).after(3));
+    world.sides[0]
+        .provider
+        .fail(Fault::next(Operation::Page, ErrorKind::Unauthorized).after(3));
     let failure = world.sync(0).await.unwrap_err();
     assert_eq!(failure.code, "provider_unauthorized");
     world.sync(1).await.unwrap();
@@ -89,9 +99,17 @@ async fn a_delete_of_nearly_everything_stops_and_asks() {
     let failure = world.sync(0).await.unwrap_err();
     assert_eq!(failure.code, "deletes_held");
     world.sync(1).await.unwrap();
-    assert_eq!(world.contents(1).len(), 50, "nothing was deleted before someone agreed");
+    assert_eq!(
+        world.contents(1).len(),
+        50,
+        "nothing was deleted before someone agreed"
+    );
     let connection = world.sides[0].connection.clone();
-    let task = sync::state::JobTask::Sync { connection, discover: false, approve_deletes: true };
+    let task = sync::state::JobTask::Sync {
+        connection,
+        discover: false,
+        approve_deletes: true,
+    };
     world.run(task).await.unwrap();
     world.settle().await;
     assert_eq!(world.contents(1).len(), 5);
@@ -114,7 +132,15 @@ async fn deleted_occurrences_stay_deleted() {
     world.settle().await;
     for side in 0..2 {
         let content = world.only(side);
-        assert_eq!(content.overrides[&key(6)], model::series::cancelled(), "side {side}");
-        assert_eq!(content.overrides[&key(7)], model::series::cancelled(), "side {side}");
+        assert_eq!(
+            content.overrides[&key(6)],
+            model::series::cancelled(),
+            "side {side}"
+        );
+        assert_eq!(
+            content.overrides[&key(7)],
+            model::series::cancelled(),
+            "side {side}"
+        );
     }
 }

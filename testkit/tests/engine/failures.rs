@@ -42,7 +42,11 @@ async fn an_update_whose_answer_was_lost_is_not_taken_for_someone_elses() {
         for side in 0..2 {
             assert_eq!(world.only(side).fields["title"], "Second");
         }
-        assert!(world.conflicts().await.is_empty(), "{:#?}", world.conflicts().await);
+        assert!(
+            world.conflicts().await.is_empty(),
+            "{:#?}",
+            world.conflicts().await
+        );
     }
 }
 
@@ -90,20 +94,52 @@ async fn a_write_refused_for_good_is_shown_not_repeated_and_can_be_reverted() {
     world.put(0, "a", event("Lunch"));
     world.put(0, "b", event("Tea"));
     world.settle().await;
-    let lunch = world.records().await.into_iter().find(|r| r.content.fields["title"] == "Lunch").unwrap();
+    let lunch = world
+        .records()
+        .await
+        .into_iter()
+        .find(|r| r.content.fields["title"] == "Lunch")
+        .unwrap();
     let refusals = world.writes();
-    world.sides[1].provider.fail(Fault::next(Operation::Write, ErrorKind::Invalid));
+    world.sides[1]
+        .provider
+        .fail(Fault::next(Operation::Write, ErrorKind::Invalid));
     world.patch(&lunch.id, json!({"title": "Dinner"})).await;
     world.settle().await;
-    let links = world.store.links_of(&world.organization, &lunch.id).await.unwrap();
-    let rejected = links.iter().find(|link| matches!(link.state, LinkState::Rejected { .. })).unwrap();
+    let links = world
+        .store
+        .links_of(&world.organization, &lunch.id)
+        .await
+        .unwrap();
+    let rejected = links
+        .iter()
+        .find(|link| matches!(link.state, LinkState::Rejected { .. }))
+        .unwrap();
     assert_eq!(rejected.collection, world.sides[1].collection);
-    assert_eq!(world.writes() - refusals, 1, "the other side was written, the refused one is left alone");
-    world.engine.revert_link(&world.organization, &rejected.id).await.unwrap();
+    assert_eq!(
+        world.writes() - refusals,
+        1,
+        "the other side was written, the refused one is left alone"
+    );
+    world
+        .engine
+        .revert_link(&world.organization, &rejected.id)
+        .await
+        .unwrap();
     world.settle().await;
     for side in 0..2 {
-        assert!(world.contents(side).iter().any(|content| content.fields["title"] == "Lunch"));
-        assert!(world.contents(side).iter().all(|content| content.fields["title"] != "Dinner"));
+        assert!(
+            world
+                .contents(side)
+                .iter()
+                .any(|content| content.fields["title"] == "Lunch")
+        );
+        assert!(
+            world
+                .contents(side)
+                .iter()
+                .all(|content| content.fields["title"] != "Dinner")
+        );
     }
 }
 
@@ -113,7 +149,9 @@ async fn a_provider_that_is_down_catches_up_when_it_is_back() {
     world.put(0, "a", event("Lunch"));
     world.settle().await;
     for _ in 0..5 {
-        world.sides[1].provider.fail(Fault::next(Operation::Write, ErrorKind::Unavailable));
+        world.sides[1]
+            .provider
+            .fail(Fault::next(Operation::Write, ErrorKind::Unavailable));
     }
     let record = world.only_record().await;
     world.patch(&record.id, json!({"title": "Dinner"})).await;

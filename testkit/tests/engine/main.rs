@@ -1,6 +1,10 @@
 //! The engine on the SQLite store, with providers in memory: DESIGN section 6, sentence by sentence.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helpers fail the test"
+)]
 
 mod agreement;
 mod deletes;

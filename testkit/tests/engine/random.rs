@@ -23,14 +23,20 @@ async fn act(world: &mut World, random: &mut StdRng, step: usize) {
         (2, _) => provider.put(CAL, &format!("n{step}"), series(&format!("series {step}"))),
         (3 | 4, Some(id)) => {
             let field = ["title", "location"][random.random_range(0..2)];
-            provider.edit(CAL, &id, |content| content.set(&FieldPath::master(field), Some(text)));
+            provider.edit(CAL, &id, |content| {
+                content.set(&FieldPath::master(field), Some(text))
+            });
         }
         (5, Some(id)) => {
             let day = random.random_range(6..12);
             let deleted = random.random_bool(0.5);
             provider.edit(CAL, &id, |content| {
                 if content.fields.contains_key("recurrence") {
-                    let thin = if deleted { model::series::cancelled() } else { fields(json!({"title": text})) };
+                    let thin = if deleted {
+                        model::series::cancelled()
+                    } else {
+                        fields(json!({"title": text}))
+                    };
                     content.overrides.insert(key(day), thin);
                 }
             });
@@ -46,7 +52,12 @@ async fn act(world: &mut World, random: &mut StdRng, step: usize) {
         (12, _) => {
             let records = world.records().await;
             if let Some(record) = records.first() {
-                world.patch(&record.id, json!({"description": {"text": format!("step {step}")}})).await;
+                world
+                    .patch(
+                        &record.id,
+                        json!({"description": {"text": format!("step {step}")}}),
+                    )
+                    .await;
             }
         }
         _ => {
@@ -56,7 +67,14 @@ async fn act(world: &mut World, random: &mut StdRng, step: usize) {
 }
 
 async fn schedule(seed: u64) {
-    let options = [Options::WHOLE, Options::PER_PART, Options { page_size: 2, ..Options::WHOLE }];
+    let options = [
+        Options::WHOLE,
+        Options::PER_PART,
+        Options {
+            page_size: 2,
+            ..Options::WHOLE
+        },
+    ];
     let mut world = World::mirrored(&options[..2 + usize::try_from(seed % 2).unwrap()]).await;
     let mut random = StdRng::seed_from_u64(seed);
     for step in 0..40 {
@@ -68,6 +86,31 @@ async fn schedule(seed: u64) {
         world.round().await;
     }
     world.settle().await;
+    for side in 0..world.sides.len() {
+        let outcome = world.sync(side).await;
+        assert!(
+            outcome.is_ok(),
+            "seed {seed}: side {side} does not recover: {outcome:?}"
+        );
+    }
+    for record in world.records().await {
+        let links = sync::ports::Store::links_of(&world.store, &world.organization, &record.id)
+            .await
+            .unwrap();
+        assert_eq!(
+            links.len(),
+            world.sides.len(),
+            "seed {seed}: {} has {links:#?}",
+            record.content.fields["title"]
+        );
+        for link in links {
+            assert_eq!(
+                link.state,
+                sync::state::LinkState::Synced,
+                "seed {seed}: {link:#?}"
+            );
+        }
+    }
     let sorted = |side: usize| {
         let mut contents: Vec<String> = world
             .contents(side)
@@ -79,11 +122,24 @@ async fn schedule(seed: u64) {
     };
     let first = sorted(0);
     for side in 1..world.sides.len() {
-        assert_eq!(first, sorted(side), "seed {seed}: side 0 and side {side} disagree");
+        let other = sorted(side);
+        let apart: Vec<&String> = first.iter().filter(|one| !other.contains(one)).collect();
+        let instead: Vec<&String> = other.iter().filter(|one| !first.contains(one)).collect();
+        assert!(
+            apart.is_empty() && instead.is_empty(),
+            "seed {seed}: side 0 has {apart:#?}, side {side} has {instead:#?}"
+        );
     }
-    assert_eq!(first.len(), world.records().await.len(), "seed {seed}: the hub holds as many");
-    let uids: std::collections::BTreeSet<String> =
-        world.contents(0).iter().map(|content| content.fields["uid"].to_string()).collect();
+    assert_eq!(
+        first.len(),
+        world.records().await.len(),
+        "seed {seed}: the hub holds as many"
+    );
+    let uids: std::collections::BTreeSet<String> = world
+        .contents(0)
+        .iter()
+        .map(|content| content.fields["uid"].to_string())
+        .collect();
     assert_eq!(uids.len(), first.len(), "seed {seed}: something is there twice");
 }
 

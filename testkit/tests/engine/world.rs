@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector_memory::{MemoryProvider, Options};
-use connector_sdk::{Clock, Context, Credentials, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport};
+use connector_sdk::{
+    Clock, Context, Credentials, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport,
+};
 use jiff::Timestamp;
 use model::{CollectionId, ConnectionId, Content, Fields, JobId, Kind, MirrorId, OrganizationId, RecordId};
 use serde_json::{Value, json};
@@ -21,7 +23,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// A clock that moves only when told.
-pub struct TestClock(AtomicI64);
+pub(crate) struct TestClock(AtomicI64);
 
 #[async_trait]
 impl Clock for TestClock {
@@ -30,7 +32,8 @@ impl Clock for TestClock {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.0.fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+        self.0
+            .fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -48,7 +51,11 @@ struct NoNetwork;
 #[async_trait]
 impl HttpTransport for NoNetwork {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
-        Err(Error::new(ErrorKind::Unavailable, request.operation, "there is no network here"))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            request.operation,
+            "there is no network here",
+        ))
     }
 }
 
@@ -56,6 +63,8 @@ impl HttpTransport for NoNetwork {
 struct Registry {
     providers: HashMap<ConnectionId, MemoryProvider>,
     clock: Arc<TestClock>,
+    /// Goes on counting when the hub starts again: no id is ever given twice.
+    entropy: Arc<Counting>,
 }
 
 #[async_trait]
@@ -70,11 +79,18 @@ impl Providers for Registry {
             clock: self.clock.clone(),
             cancel: CancellationToken::new(),
         };
-        Ok(Provider { connector: Arc::new(connector_memory::connector(provider)), ctx })
+        Ok(Provider {
+            connector: Arc::new(connector_memory::connector(provider)),
+            ctx,
+        })
     }
 
     async fn reopen(&self, _: &Connection) -> Result<Provider, Error> {
-        Err(Error::new(ErrorKind::Unauthorized, "refresh", "these credentials cannot be refreshed"))
+        Err(Error::new(
+            ErrorKind::Unauthorized,
+            "refresh",
+            "these credentials cannot be refreshed",
+        ))
     }
 }
 
@@ -85,63 +101,97 @@ impl Progress for Unwatched {
 }
 
 /// One provider, its connection, and its only collection `cal`.
-pub struct Side {
-    pub provider: MemoryProvider,
-    pub connection: ConnectionId,
-    pub collection: CollectionId,
+pub(crate) struct Side {
+    pub(crate) provider: MemoryProvider,
+    pub(crate) connection: ConnectionId,
+    pub(crate) collection: CollectionId,
 }
 
-pub struct World {
-    pub store: SqliteStore,
-    pub engine: Engine,
-    pub organization: OrganizationId,
-    pub sides: Vec<Side>,
+pub(crate) struct World {
+    pub(crate) store: SqliteStore,
+    pub(crate) engine: Engine,
+    pub(crate) organization: OrganizationId,
+    pub(crate) sides: Vec<Side>,
     clock: Arc<TestClock>,
     registry: Registry,
     folder: TempDir,
 }
 
-pub const CAL: &str = "cal";
+pub(crate) const CAL: &str = "cal";
 
 impl World {
     /// A hub connected to one provider of each sort, each with an empty calendar that has been pulled once.
-    pub async fn new(options: &[Options]) -> Self {
+    pub(crate) async fn new(options: &[Options]) -> Self {
         let clock = Arc::new(TestClock(AtomicI64::new(1_767_000_000_000)));
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder, clock.clone()).await;
         let organization = OrganizationId::new(1, 1);
-        let fresh = Organization { id: organization.clone(), name: "Test".to_owned(), created_at: 0 };
+        let fresh = Organization {
+            id: organization.clone(),
+            name: "Test".to_owned(),
+            created_at: 0,
+        };
         store.create_organization(&fresh).await.unwrap();
-        let providers: Vec<MemoryProvider> = options.iter().map(|options| MemoryProvider::new(*options)).collect();
-        let mut registry = Registry { providers: HashMap::new(), clock: clock.clone() };
+        let providers: Vec<MemoryProvider> = options
+            .iter()
+            .map(|options| MemoryProvider::new(*options))
+            .collect();
+        let mut registry = Registry {
+            providers: HashMap::new(),
+            clock: clock.clone(),
+        };
         for (at, provider) in providers.iter().enumerate() {
             provider.add_collection(CAL, "Calendar");
             let id = ConnectionId::new(1, at as u128);
             registry.providers.insert(id.clone(), provider.clone());
             let connection = connection(&organization, &id);
-            store.insert_connection(&connection, &Credentials::default(), &Origin::Hub).await.unwrap();
+            store
+                .insert_connection(&connection, &Credentials::default(), &Origin::Hub)
+                .await
+                .unwrap();
         }
         let engine = engine(&store, &registry);
-        let mut world = Self { store, engine, organization, sides: Vec::new(), clock, registry, folder };
+        let mut world = Self {
+            store,
+            engine,
+            organization,
+            sides: Vec::new(),
+            clock,
+            registry,
+            folder,
+        };
         for (at, provider) in providers.into_iter().enumerate() {
             let connection = ConnectionId::new(1, at as u128);
             world.sync_connection(&connection).await.unwrap();
-            let collections = Store::collections(&world.store, &world.organization, &connection).await.unwrap();
+            let collections = Store::collections(&world.store, &world.organization, &connection)
+                .await
+                .unwrap();
             let collection = collections[0].id.clone();
-            world.sides.push(Side { provider, connection, collection });
+            world.sides.push(Side {
+                provider,
+                connection,
+                collection,
+            });
         }
         world
     }
 
     /// Two providers whose calendars mirror each other, both ways.
-    pub async fn mirrored(options: &[Options]) -> Self {
+    pub(crate) async fn mirrored(options: &[Options]) -> Self {
         let world = Self::new(options).await;
         let members: Vec<_> = (0..options.len()).map(|at| (at, MemberRole::Both)).collect();
-        world.mirror(&members, conflict::Rule::LastWriter, TargetEdits::Keep).await;
+        world
+            .mirror(&members, conflict::Rule::LastWriter, TargetEdits::Keep)
+            .await;
         world
     }
 
-    pub async fn mirror(&self, members: &[(usize, MemberRole)], policy: conflict::Rule, target_edits: TargetEdits) {
+    pub(crate) async fn mirror(
+        &self,
+        members: &[(usize, MemberRole)],
+        policy: conflict::Rule,
+        target_edits: TargetEdits,
+    ) {
         let members = members.iter().map(|(at, role)| Member {
             collection_id: self.sides[*at].collection.clone(),
             role: *role,
@@ -166,27 +216,34 @@ impl World {
     }
 
     /// The process dies and starts again: everything in memory is gone, the file stays.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.store.close().await;
         self.store = open(&self.folder, self.clock.clone()).await;
         self.engine = engine(&self.store, &self.registry);
     }
 
-    pub fn pass(&self, duration: Duration) {
-        self.clock.0.fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+    pub(crate) fn pass(&self, duration: Duration) {
+        self.clock
+            .0
+            .fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     /// Pulls and pushes one side.
-    pub async fn sync(&self, side: usize) -> Result<Value, JobFailure> {
+    pub(crate) async fn sync(&self, side: usize) -> Result<Value, JobFailure> {
         self.sync_connection(&self.sides[side].connection).await
     }
 
-    pub async fn sync_connection(&self, connection: &ConnectionId) -> Result<Value, JobFailure> {
-        self.run(JobTask::Sync { connection: connection.clone(), discover: false, approve_deletes: false }).await
+    pub(crate) async fn sync_connection(&self, connection: &ConnectionId) -> Result<Value, JobFailure> {
+        self.run(JobTask::Sync {
+            connection: connection.clone(),
+            discover: false,
+            approve_deletes: false,
+        })
+        .await
     }
 
     /// Runs one task as a job of its own.
-    pub async fn run(&self, task: JobTask) -> Result<Value, JobFailure> {
+    pub(crate) async fn run(&self, task: JobTask) -> Result<Value, JobFailure> {
         // What was left to do on the same connection goes first.
         self.work().await;
         let job = NewJob {
@@ -206,7 +263,7 @@ impl World {
     }
 
     /// Runs all jobs that are due, and those that they enqueue.
-    pub async fn work(&self) {
+    pub(crate) async fn work(&self) {
         self.drain().await;
     }
 
@@ -215,25 +272,33 @@ impl World {
         for _ in 0..1_000 {
             let now = self.clock.now_ms();
             let jobs = self.store.claim("test", now, 60_000, 1).await.unwrap();
-            let Some(job) = jobs.into_iter().next() else { return outcomes };
+            let Some(job) = jobs.into_iter().next() else {
+                return outcomes;
+            };
             let result = self.engine.run(&job, &Unwatched, &CancellationToken::new()).await;
             // A failed job is not tried again by itself here: tests say when.
-            let ended = result.clone().map_err(|failure| JobFailure { retry_at: None, ..failure });
-            self.store.finish(&job.fence, self.clock.now_ms(), ended).await.unwrap();
+            let ended = result.clone().map_err(|failure| JobFailure {
+                retry_at: None,
+                ..failure
+            });
+            self.store
+                .finish(&job.fence, self.clock.now_ms(), ended)
+                .await
+                .unwrap();
             outcomes.push((job, result));
         }
         panic!("the jobs do not come to an end");
     }
 
     /// Syncs every side once.
-    pub async fn round(&self) {
+    pub(crate) async fn round(&self) {
         for side in 0..self.sides.len() {
             let _ = self.sync(side).await;
         }
     }
 
     /// Rounds until there has been one in which nobody was written; panics when that does not happen soon.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         for _ in 0..8 {
             self.pass(Duration::from_secs(3_600));
             let before = self.writes();
@@ -246,82 +311,105 @@ impl World {
     }
 
     /// Writes at all providers so far.
-    pub fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         self.sides.iter().map(|side| side.provider.writes()).sum()
     }
 
-    pub fn contents(&self, side: usize) -> Vec<Content> {
+    pub(crate) fn contents(&self, side: usize) -> Vec<Content> {
         self.sides[side].provider.contents(CAL).into_values().collect()
     }
 
     /// The one event on a side.
-    pub fn only(&self, side: usize) -> Content {
+    pub(crate) fn only(&self, side: usize) -> Content {
         let mut contents = self.contents(side);
         assert_eq!(contents.len(), 1, "{contents:#?}");
         contents.remove(0)
     }
 
-    pub fn put(&self, side: usize, id: &str, content: Content) {
+    pub(crate) fn put(&self, side: usize, id: &str, content: Content) {
         self.sides[side].provider.put(CAL, id, content);
     }
 
     /// Edits the one event on a side as another client would.
-    pub fn edit(&self, side: usize, edit: impl FnOnce(&mut Content)) {
+    pub(crate) fn edit(&self, side: usize, edit: impl FnOnce(&mut Content)) {
         let ids: Vec<String> = self.sides[side].provider.contents(CAL).into_keys().collect();
         assert_eq!(ids.len(), 1, "{ids:?}");
         assert!(self.sides[side].provider.edit(CAL, &ids[0], edit));
     }
 
-    pub fn set(&self, side: usize, field: &str, value: Value) {
-        self.edit(side, |content| content.set(&model::FieldPath::master(field), Some(value)));
+    pub(crate) fn set(&self, side: usize, field: &str, value: Value) {
+        self.edit(side, |content| {
+            content.set(&model::FieldPath::master(field), Some(value))
+        });
     }
 
-    pub fn delete(&self, side: usize) {
+    pub(crate) fn delete(&self, side: usize) {
         let ids: Vec<String> = self.sides[side].provider.contents(CAL).into_keys().collect();
         assert_eq!(ids.len(), 1, "{ids:?}");
         assert!(self.sides[side].provider.delete(CAL, &ids[0]));
     }
 
     /// Live records, in order of their ids.
-    pub async fn records(&self) -> Vec<Record> {
-        let filter = store::RecordFilter { kind: Kind::Event, ..Default::default() };
-        let page = self.store.records(&self.organization, &filter, &store::Paging::default()).await.unwrap();
+    pub(crate) async fn records(&self) -> Vec<Record> {
+        let filter = store::RecordFilter::of_kind(Kind::Event);
+        let page = self
+            .store
+            .records(&self.organization, &filter, &store::Paging::first(200))
+            .await
+            .unwrap();
         page.items.into_iter().map(|view| view.record).collect()
     }
 
-    pub async fn only_record(&self) -> Record {
+    pub(crate) async fn only_record(&self) -> Record {
         let mut records = self.records().await;
         assert_eq!(records.len(), 1, "{records:#?}");
         records.remove(0)
     }
 
-    pub async fn conflicts(&self) -> Vec<sync::state::Conflict> {
+    pub(crate) async fn conflicts(&self) -> Vec<sync::state::Conflict> {
         self.store
-            .conflicts(&self.organization, &store::ConflictFilter::default(), &store::Paging::default())
+            .conflicts(
+                &self.organization,
+                &store::ConflictFilter::default(),
+                &store::Paging::first(200),
+            )
             .await
             .unwrap()
             .items
     }
 
     /// Edits the record through the API's door.
-    pub async fn patch(&self, id: &RecordId, patch: Value) -> Record {
+    pub(crate) async fn patch(&self, id: &RecordId, patch: Value) -> Record {
         let patch = patch.as_object().unwrap().clone();
         let origin = Origin::Api("test".to_owned());
-        self.engine.patch(&self.organization, id, None, patch, origin).await.unwrap()
+        self.engine
+            .patch(&self.organization, id, None, patch, origin)
+            .await
+            .unwrap()
     }
 }
 
 async fn open(folder: &TempDir, clock: Arc<TestClock>) -> SqliteStore {
     let url = format!("sqlite://{}", folder.path().join("test.db").display());
     let key = MasterKey::from_text(&"42".repeat(32)).unwrap();
-    let options =
-        store::Options { mode: OpenMode::Serve, durability: Durability::Relaxed, ..Default::default() };
+    let options = store::Options {
+        mode: OpenMode::Serve,
+        durability: Durability::ProcessOnly,
+        ..Default::default()
+    };
     SqliteStore::open_with(&url, key, clock, options).await.unwrap()
 }
 
 fn engine(store: &SqliteStore, registry: &Registry) -> Engine {
-    let entropy = Arc::new(Counting(AtomicU64::new(registry.clock.now_ms().unsigned_abs() << 16)));
-    Engine::new(Arc::new(store.clone()), Arc::new(registry.clone()), registry.clock.clone(), entropy)
+    let entropy = Arc::new(Counting(AtomicU64::new(
+        registry.clock.now_ms().unsigned_abs() << 16,
+    )));
+    Engine::new(
+        Arc::new(store.clone()),
+        Arc::new(registry.clone()),
+        registry.clock.clone(),
+        entropy,
+    )
 }
 
 fn connection(organization: &OrganizationId, id: &ConnectionId) -> Connection {
@@ -345,7 +433,7 @@ fn at(day: u8, hour: u8) -> Value {
 }
 
 /// A single event of one hour.
-pub fn event(title: &str) -> Content {
+pub(crate) fn event(title: &str) -> Content {
     let fields = json!({
         "title": title, "uid": format!("{title}@test"), "status": "confirmed", "busy": true,
         "start": at(5, 9), "end": at(5, 10),
@@ -354,25 +442,29 @@ pub fn event(title: &str) -> Content {
 }
 
 /// A daily series of ten.
-pub fn series(title: &str) -> Content {
+pub(crate) fn series(title: &str) -> Content {
     let mut content = event(title);
     let rule = json!({"rules": ["FREQ=DAILY;COUNT=10"], "dates": []});
     content.fields.insert("recurrence".to_owned(), rule);
     content
 }
 
-pub fn key(day: u8) -> model::PartKey {
+pub(crate) fn key(day: u8) -> model::PartKey {
     model::PartKey::occurrence(format!("2026-01-{day:02}T09:00:00"))
 }
 
-pub fn fields(json: Value) -> Fields {
+pub(crate) fn fields(json: Value) -> Fields {
     serde_json::from_value(json).unwrap()
 }
 
 /// What two providers must agree on: everything but what belongs to each account.
-pub fn shared(content: &Content) -> Content {
+pub(crate) fn shared(content: &Content) -> Content {
     let schema = Kind::Event.schema();
     let mut shared = content.clone();
-    shared.retain(|_, field| schema.field(field).is_some_and(|spec| spec.scope == model::Scope::Shared));
+    shared.retain(|_, field| {
+        schema
+            .field(field)
+            .is_some_and(|spec| spec.scope == model::Scope::Shared)
+    });
     shared
 }

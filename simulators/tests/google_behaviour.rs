@@ -1,7 +1,15 @@
 //! What the Google Calendar stand-in does, asked over HTTP as a client would: sync tokens, tombstones, paging,
 //! exceptions, preconditions, ids, patches, limits, channels, mails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail anywhere, helpers included"
+)]
+
 mod google;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -888,4 +896,71 @@ async fn a_server_that_shuts_down_closes_its_port() {
     let address = google.base_url().to_owned();
     google.shutdown().await;
     assert!(reqwest::get(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_hostile_rule_is_expanded_only_so_far() {
+    let (_google, api) = start().await;
+    let mut series = daily();
+    series["start"]["dateTime"] = json!("1926-01-01T00:00:00Z");
+    series["end"]["dateTime"] = json!("1926-01-01T00:00:01Z");
+    series["recurrence"] = json!(["RRULE:FREQ=SECONDLY"]);
+    let (status, answer) = api.send(Method::POST, "/events", Some(series.clone())).await;
+    assert_eq!(
+        (status, reason(&answer)),
+        (400, "invalid"),
+        "Google repeats at most daily"
+    );
+    series["recurrence"] =
+        json!(["RRULE:FREQ=DAILY;BYHOUR=0,1,2,3,4,5,6,7,8;BYMINUTE=0,15,30,45;BYSECOND=0,20,40"]);
+    api.insert(series).await;
+    let first = api
+        .ok(Method::GET, "/events/standup/instances?maxResults=3", None)
+        .await;
+    assert_eq!(ids(&first).len(), 3);
+    api.ok(
+        Method::GET,
+        "/events?timeMin=2026-01-01T00:00:00Z&singleEvents=true",
+        None,
+    )
+    .await;
+    let mut broken = daily();
+    broken["id"] = json!("broken");
+    broken["recurrence"] = json!(["RRULE:FREQ=SOMETIMES"]);
+    assert_eq!(api.send(Method::POST, "/events", Some(broken)).await.0, 400);
+}
+
+#[tokio::test]
+async fn it_speaks_tls_with_the_certificate_that_it_is_given() {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key)
+        .unwrap();
+    let clock = ManualClock::at(at("2026-01-01T00:00:00Z"));
+    let server = GoogleCalendar::start(builder(&clock).tls(Arc::new(tls)))
+        .await
+        .unwrap();
+    let url = server.api_url().replace("127.0.0.1", "localhost") + "users/me/calendarList";
+    assert!(url.starts_with("https://"));
+    assert!(
+        reqwest::get(&url).await.is_err(),
+        "nobody vouches for the certificate"
+    );
+    let trusted = reqwest::Certificate::from_der(issued.cert.der()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([trusted])
+        .build()
+        .unwrap();
+    let answer = client
+        .get(&url)
+        .bearer_auth(format!("token-of-{ADA}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
 }

@@ -2,6 +2,12 @@
 //! document, through its own hyper client. What it cannot do is measured here too, for `docs/adr/0002-vendor-sdks.md`;
 //! when one of those tests fails after an upgrade of that crate, the decision deserves a second look.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail anywhere, helpers included"
+)]
+
 mod google;
 
 use google::{ADA, Api, TEAM, start};

@@ -4,6 +4,12 @@
 //! The document is not part of this repository. Set `CONCORD_VENDOR_SPECS` to a folder with
 //! `google/calendar.v3.json` (from <https://calendar-json.googleapis.com/$discovery/rest?version=v3>).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail anywhere, helpers included"
+)]
+
 #[path = "google/discovery.rs"]
 mod discovery;
 mod google;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::{CalendarConfig, Role};
 use super::errors::ApiError;
-use super::listing::{finish, page, read_sync_token};
+use super::paging::{finish, page, read_sync_token};
 use super::params::Params;
 use super::state::{Calendar, ListEntry, World, etag};
 

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::clock::Clock;
 use super::errors::Trouble;
+use super::snapshot::Snapshot;
 use crate::faults::Faults;
 use crate::server::ServerOptions;
 
 /// What an account may do with a calendar, from less to more.
 /// <https://developers.google.com/workspace/calendar/api/concepts/sharing>
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Role {
     /// Sees only when the calendar is busy.
     FreeBusyReader,
@@ -173,6 +174,7 @@ pub struct Config {
     pub(crate) page_size_cap: Option<usize>,
     pub(crate) faults: Faults,
     pub(crate) server: ServerOptions,
+    pub(crate) snapshot: Option<Snapshot>,
 }
 
 impl Config {
@@ -189,6 +191,7 @@ impl Config {
             page_size_cap: None,
             faults: Faults::new(),
             server: ServerOptions::default(),
+            snapshot: None,
         }
     }
 
@@ -245,6 +248,13 @@ impl Config {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Starts with an earlier server's calendars, which take the place of those configured.
+    #[must_use]
+    pub fn snapshot(mut self, snapshot: Snapshot) -> Self {
+        self.snapshot = Some(snapshot);
         self
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Role;
 use super::errors::ApiError;
-use super::events_write::occurrence;
+use super::occurrences::occurrence;
 use super::recurrence::Series;
 use super::state::{Calendar, Event, World};
 use super::times::{When, rfc3339_in, zone_or_utc};
@@ -75,7 +75,8 @@ fn busy(
             continue;
         }
         let series = Series::read(&event.body)?;
-        for start in series.starts(Some((Timestamp::MIN, to))) {
+        let earliest = from.checked_sub(series.length(&tz)).unwrap_or(Timestamp::MIN);
+        for start in series.starts(Some((earliest, to))) {
             let implied = occurrence(id, event, &series, &start);
             let overridden = implied
                 .text("id")

@@ -9,12 +9,15 @@ use tokio::sync::mpsc;
 use super::channels::deliver;
 use super::config::{Config, Role};
 use super::errors::ApiError;
-use super::events_write::{self, Edit, WriteOptions, find};
+use super::events_create;
+use super::events_write::{self, Edit, WriteOptions};
 use super::listing;
 use super::mailbox::Notification;
+use super::occurrences::find;
 use super::params::Params;
 use super::render;
 use super::routes::{Shared, router};
+use super::snapshot::Snapshot;
 use super::state::World;
 use crate::faults::Faults;
 use crate::server::{RequestLog, SimulatorServer, observed};
@@ -119,6 +122,11 @@ impl GoogleCalendar {
     /// Mails that would have been sent so far.
     pub fn notifications(&self) -> Vec<Notification> {
         self.shared.lock().mailbox.clone()
+    }
+
+    /// All calendars with their history, for [`Config::snapshot`].
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.shared.lock())
     }
 
     /// A calendar, by its id, to read and to edit as another client.
@@ -263,7 +271,7 @@ impl CalendarHandle {
         let mut world = self.shared.lock();
         let owner = self.owner(&world)?;
         let options = WriteOptions::silent();
-        let id = events_write::insert(&mut world, &owner, &self.id, &fields(body)?, &options, false)?;
+        let id = events_create::insert(&mut world, &owner, &self.id, &fields(body)?, &options, false)?;
         self.shown(&world, &id)
     }
 

@@ -1,20 +1,14 @@
-//! Lists of events: full, incremental, by instance; paged, with sync tokens.
-//! <https://developers.google.com/workspace/calendar/api/guides/sync>
-//!
-//! The first page of a list fixes which items the list has and the revision that its sync token stands for; what
-//! changes while a client pages shows up in the next incremental list. The nextSyncToken is on the last page only.
+//! Lists of events: full, incremental, by instance.
+//! <https://developers.google.com/workspace/calendar/api/v3/reference/events/list>
 
-use std::collections::VecDeque;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::config::Role;
 use super::errors::ApiError;
-use super::events_write::{find, occurrence};
+use super::occurrences::{Finder, occurrence};
+use super::paging::{finish, page, read_sync_token};
 use super::params::Params;
 use super::recurrence::Series;
 use super::render::{self, Viewer};
@@ -24,8 +18,6 @@ use super::times::{When, rfc3339_ms, zone_or_utc};
 /// "The page size can never be larger than 2500 events."
 const LARGEST_PAGE: usize = 2500;
 const DEFAULT_PAGE: usize = 250;
-/// How many lists are kept for clients that are still paging.
-const OPEN_LISTS: usize = 1000;
 /// Expanding an endless series stops here, in time from now.
 const EXPANSION_HORIZON: SignedDuration = SignedDuration::from_hours(24 * 365 * 2);
 /// Older `updatedMin` values are refused; the vendor names the error, not the limit.
@@ -54,105 +46,6 @@ const WITHOUT_SYNC_TOKEN: &[&str] = &[
     "updatedMin",
 ];
 
-struct OpenList {
-    token: String,
-    scope: String,
-    rest: Vec<String>,
-    sync_revision: Option<u64>,
-}
-
-/// The lists that clients are paging through.
-#[derive(Default)]
-pub(crate) struct Listings(VecDeque<OpenList>);
-
-impl Listings {
-    fn resume(&self, token: &str, scope: &str) -> Option<(Vec<String>, Option<u64>)> {
-        let list = self
-            .0
-            .iter()
-            .find(|list| list.token == token && list.scope == scope)?;
-        Some((list.rest.clone(), list.sync_revision))
-    }
-
-    fn keep(&mut self, list: OpenList) {
-        if self.0.len() >= OPEN_LISTS {
-            self.0.pop_front();
-        }
-        self.0.push_back(list);
-    }
-}
-
-/// A page of ids, and how the client goes on.
-pub(crate) struct Page {
-    pub ids: Vec<String>,
-    pub next_page_token: Option<String>,
-    pub sync_revision: Option<u64>,
-}
-
-/// Cuts the next page. `fresh` computes the whole list for the first one.
-pub(crate) fn page(
-    world: &mut World,
-    scope: &str,
-    params: &Params,
-    sizes: (usize, usize),
-    fresh: impl FnOnce(&World) -> Result<(Vec<String>, Option<u64>), ApiError>,
-) -> Result<Page, ApiError> {
-    let asked = params.positive("maxResults")?.unwrap_or(sizes.0).min(sizes.1);
-    let size = world.page_size_cap.map_or(asked, |cap| asked.min(cap)).max(1);
-    let scope = format!("{scope}?{}", params.without_paging());
-    let (mut ids, sync_revision) = match params.get("pageToken") {
-        Some(token) => world
-            .listings
-            .resume(token, &scope)
-            .ok_or_else(|| ApiError::invalid_parameter("pageToken", "Invalid page token value."))?,
-        None => fresh(world)?,
-    };
-    if ids.len() <= size {
-        return Ok(Page {
-            ids,
-            next_page_token: None,
-            sync_revision,
-        });
-    }
-    let rest = ids.split_off(size);
-    let token = world.mint("page");
-    world.listings.keep(OpenList {
-        token: token.clone(),
-        scope,
-        rest,
-        sync_revision,
-    });
-    Ok(Page {
-        ids,
-        next_page_token: Some(token),
-        sync_revision: None,
-    })
-}
-
-/// Makes an opaque sync token. `scope` is a calendar or an account's calendar list.
-pub(crate) fn sync_token(world: &World, scope: &str, epoch: u64, revision: u64) -> String {
-    URL_SAFE_NO_PAD.encode(json!([scope, epoch, revision, world.now().as_millisecond()]).to_string())
-}
-
-/// The revision a sync token stands for; 400 when it is none of this list's, 410 when it has expired.
-pub(crate) fn read_sync_token(world: &World, token: &str, scope: &str, epoch: u64) -> Result<u64, ApiError> {
-    let invalid = || ApiError::invalid_parameter("syncToken", "Invalid sync token value.");
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-    let (of, token_epoch, revision, issued): (String, u64, u64, i64) =
-        serde_json::from_slice(&bytes).map_err(|_| invalid())?;
-    if of != scope {
-        return Err(invalid());
-    }
-    let age = world.now().as_millisecond().saturating_sub(issued);
-    let too_old = world
-        .sync_token_lifetime
-        .is_some_and(|lifetime| i128::from(age) > lifetime.as_millis());
-    if token_epoch != epoch || too_old || revision > world.revision() {
-        return Err(ApiError::full_sync_required());
-    }
-    Ok(revision)
-}
-
 /// `events.list`.
 pub(crate) fn events(
     world: &mut World,
@@ -170,8 +63,9 @@ pub(crate) fn events(
     let viewer = viewer(calendar, email, role, params)?;
     // Without `showDeleted`, cancelled events give no details away.
     let details = params.flag("showDeleted")? == Some(true);
+    let finder = Finder::new(calendar);
     let shown = |id: &String| {
-        let event = find(calendar, id).ok()?;
+        let event = finder.find(id).ok()?;
         let bare = event.is_cancelled() && !details;
         Some(if bare {
             render::tombstone(&event, &viewer.tz)
@@ -183,18 +77,6 @@ pub(crate) fn events(
     let mut answer = envelope(world, calendar, email, role, items);
     finish(&mut answer, world, calendar_id, calendar.epoch, page);
     Ok(Value::Object(answer))
-}
-
-/// Puts the token for going on into an answer: next page, or next sync, never both.
-pub(crate) fn finish(answer: &mut Map<String, Value>, world: &World, scope: &str, epoch: u64, page: Page) {
-    if let Some(token) = page.next_page_token {
-        answer.insert("nextPageToken".to_owned(), json!(token));
-    } else if let Some(revision) = page.sync_revision {
-        answer.insert(
-            "nextSyncToken".to_owned(),
-            json!(sync_token(world, scope, epoch, revision)),
-        );
-    }
 }
 
 fn envelope(
@@ -279,8 +161,9 @@ pub(crate) fn instances(
         let tz = zone_or_utc(calendar.time_zone());
         let now = world.now();
         let ids = expand(calendar, event_id, master, &window, now)?;
+        let finder = Finder::new(calendar);
         let wanted = |id: &String| {
-            let Ok(event) = find(calendar, id) else {
+            let Ok(event) = finder.find(id) else {
                 return false;
             };
             let start = When::of(&event.body, "originalStartTime");
@@ -293,7 +176,8 @@ pub(crate) fn instances(
     })?;
     let calendar = world.calendar(calendar_id)?;
     let viewer = viewer(calendar, email, role, params)?;
-    let found = page.ids.iter().filter_map(|id| find(calendar, id).ok());
+    let finder = Finder::new(calendar);
+    let found = page.ids.iter().filter_map(|id| finder.find(id).ok());
     let items = found
         .map(|event| render::event(calendar, &event, &viewer))
         .collect();
@@ -363,13 +247,9 @@ fn expand(
         .or_else(|| now.checked_add(EXPANSION_HORIZON).ok())
         .unwrap_or(Timestamp::MAX);
     // An instance that began long before the window may still reach into it; so look back by its own length.
-    let length = match (When::of(&master.body, "start"), When::of(&master.body, "end")) {
-        (Some(start), Some(end)) => end.instant(&tz).duration_since(start.instant(&tz)),
-        (Some(_), None) | (None, _) => SignedDuration::ZERO,
-    };
     let earliest = window
         .from
-        .and_then(|from| from.checked_sub(length).ok())
+        .and_then(|from| from.checked_sub(series.length(&tz)).ok())
         .unwrap_or(Timestamp::MIN);
     let mut found = Vec::new();
     for start in series.starts(Some((earliest, to))) {
@@ -549,14 +429,17 @@ impl Query {
     }
 
     fn sort(&self, calendar: &Calendar, tz: &TimeZone, ids: &mut [String]) {
+        let finder = Finder::new(calendar);
         match self.order_by.as_deref() {
             Some("startTime") => ids.sort_by_cached_key(|id| {
-                find(calendar, id)
+                finder
+                    .find(id)
                     .ok()
                     .and_then(|event| Some(When::of(&event.body, "start")?.instant(tz)))
             }),
             Some("updated") => ids.sort_by_cached_key(|id| {
-                find(calendar, id)
+                finder
+                    .find(id)
                     .ok()
                     .and_then(|event| event.text("updated").map(str::to_owned))
             }),

@@ -4,20 +4,21 @@
 //! RRULE and EXRULE are expanded in the series' own zone by the `rrule` crate; RDATE and EXDATE are read here,
 //! because Google's lines stand alone, without the DTSTART that an iCalendar reader expects.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime as ChronoTime, TimeZone as _};
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rrule::RRuleSet;
 use serde_json::{Map, Value};
 
 use super::errors::ApiError;
 use super::times::{When, zone_or_utc};
 
-/// No expansion yields more: a rule without an end must not fill the memory.
-const EXPANSION_LIMIT: u16 = 2000;
+/// No expansion walks further: a rule without an end must not fill the memory. Daily, this is 130 years.
+const EXPANSION_LIMIT: usize = 50_000;
+const DAY_SECONDS: i64 = 86_400;
 
 /// A master's recurrence, read from its stored body.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Series {
     excluding: Option<RRuleSet>,
     extra: Vec<When>,
     excluded: Vec<When>,
+    /// Id suffixes of all occurrences, once they were asked for.
+    suffixes: OnceCell<HashSet<String>>,
 }
 
 impl Series {
@@ -43,6 +46,7 @@ impl Series {
             excluding: None,
             extra: Vec::new(),
             excluded: Vec::new(),
+            suffixes: OnceCell::new(),
         };
         let (mut rules, mut exrules) = (Vec::new(), Vec::new());
         let lines = body.get("recurrence").and_then(Value::as_array);
@@ -50,6 +54,10 @@ impl Series {
             let (head, value) = line.split_once(':').ok_or_else(invalid_rule)?;
             let (name, parameters) = head.split_once(';').unwrap_or((head, ""));
             match name {
+                // Google has nothing more frequent than daily: https://github.com/sebbo2002/ical-generator/issues/130.
+                // A report of 2017 shows a server error for it on import (google-api-ruby-client#572); here it is
+                // the refusal that other unusable rules get (400 invalid, seen in openclaw/gogcli#120).
+                "RRULE" | "EXRULE" if is_more_than_daily(value) => return Err(invalid_rule()),
                 "RRULE" => rules.push(format!("RRULE:{}", series.fitting_until(value))),
                 "EXRULE" => exrules.push(format!("RRULE:{}", series.fitting_until(value))),
                 "RDATE" => series.extra.extend(series.dates(parameters, value)?),
@@ -168,20 +176,22 @@ impl Series {
         found.into_values().collect()
     }
 
+    /// Walks the rules from their start. The library's own `after` would walk without an end of its own: a rule that
+    /// repeats every second for a century kept it busy for minutes.
     fn expanded(&self, rules: Option<&RRuleSet>, range: Option<(Timestamp, Timestamp)>) -> Vec<When> {
         let Some(rules) = rules else { return Vec::new() };
-        let bounded = match range {
-            // A day of slack on both sides: all-day occurrences are expanded in UTC and compared in their own zone.
-            Some((from, to)) => rules
-                .clone()
-                .after(chrono_time(from.as_second().saturating_sub(86_400)))
-                .before(chrono_time(to.as_second().saturating_add(86_400))),
-            None => rules.clone(),
-        };
-        let dates = bounded.all(EXPANSION_LIMIT).dates;
-        dates
-            .iter()
-            .filter_map(|date| self.when(date.timestamp()))
+        // A day of slack on both sides: all-day occurrences are expanded in UTC and compared in their own zone.
+        let from = range.map_or(i64::MIN, |(from, _)| from.as_second() - DAY_SECONDS);
+        let to = range.map_or(i64::MAX, |(_, to)| to.as_second().saturating_add(DAY_SECONDS));
+        let limited = rules.clone().limit();
+        let seconds = limited
+            .into_iter()
+            .take(EXPANSION_LIMIT)
+            .map(|date| date.timestamp());
+        seconds
+            .take_while(|at| *at <= to)
+            .filter(|at| *at >= from)
+            .filter_map(|at| self.when(at))
             .collect()
     }
 
@@ -205,10 +215,13 @@ impl Series {
 
     /// Whether the series has an occurrence with this original start.
     pub(crate) fn has(&self, start: &When) -> bool {
-        let at = start.instant(&self.zone());
-        self.starts(Some((at, at)))
-            .iter()
-            .any(|found| found.id_suffix() == start.id_suffix())
+        let all = || {
+            self.starts(None)
+                .iter()
+                .map(When::id_suffix)
+                .collect::<HashSet<_>>()
+        };
+        self.suffixes.get_or_init(all).contains(&start.id_suffix())
     }
 
     /// The end of the occurrence that starts here.
@@ -216,6 +229,11 @@ impl Series {
         start
             .shifted(&self.start, &self.end)
             .unwrap_or_else(|| self.end.clone())
+    }
+
+    /// How long one occurrence lasts: how far back before a window one may begin that still reaches into it.
+    pub(crate) fn length(&self, tz: &TimeZone) -> SignedDuration {
+        self.end.instant(tz).duration_since(self.start.instant(tz))
     }
 
     /// The original start that an instance id's suffix names.
@@ -234,15 +252,13 @@ impl Series {
     }
 }
 
-fn invalid_rule() -> ApiError {
-    ApiError::invalid("Invalid recurrence rule.")
+fn is_more_than_daily(rule: &str) -> bool {
+    let frequency = rule.split(';').find_map(|part| part.strip_prefix("FREQ="));
+    matches!(frequency, Some("HOURLY" | "MINUTELY" | "SECONDLY"))
 }
 
-fn chrono_time(seconds: i64) -> ChronoTime<rrule::Tz> {
-    rrule::Tz::UTC
-        .timestamp_opt(seconds, 0)
-        .single()
-        .unwrap_or_else(|| rrule::Tz::UTC.timestamp_nanos(0))
+fn invalid_rule() -> ApiError {
+    ApiError::invalid("Invalid recurrence rule.")
 }
 
 /// `{masterId}_{yyyymmdd}` or `{masterId}_{yyyymmddThhmmssZ}`.

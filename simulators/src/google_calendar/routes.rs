@@ -12,8 +12,10 @@ use serde_json::{Map, Value};
 
 use super::config::Role;
 use super::errors::ApiError;
-use super::events_write::{self, Edit, WriteOptions, find};
+use super::events_create;
+use super::events_write::{self, Edit, WriteOptions};
 use super::mailbox::SendUpdates;
+use super::occurrences::find;
 use super::params::Params;
 use super::state::World;
 use super::{calendars, channels, freebusy, listing, oauth, render};
@@ -277,7 +279,8 @@ async fn import_event(
 fn create(shared: &Shared, calendar: &str, asked: &Asked, body: &Bytes, import: bool) -> Response {
     shared.call(asked, 1, |world, email| {
         let (id, _role) = world.open(email, calendar, Role::WriterWithoutPrivateAccess)?;
-        let event = events_write::insert(world, email, &id, &object(body)?, &asked.write_options()?, import)?;
+        let event =
+            events_create::insert(world, email, &id, &object(body)?, &asked.write_options()?, import)?;
         shown(world, email, &id, &event, &asked.params)
     })
 }

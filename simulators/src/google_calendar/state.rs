@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
@@ -14,11 +15,11 @@ use super::channels::{Channel, Delivery};
 use super::clock::Clock;
 use super::config::{CalendarConfig, Config, Quota, Role};
 use super::errors::ApiError;
-use super::listing::Listings;
 use super::mailbox::Notification;
+use super::paging::Listings;
 
 /// One event, exception included. Its id is the key in [`Calendar::events`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Event {
     /// The resource without what depends on the viewer (etag, `self` flags, reminders).
     pub body: Map<String, Value>,
@@ -53,7 +54,7 @@ impl Event {
 }
 
 /// A calendar and its events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Calendar {
     pub id: String,
     pub owner: String,
@@ -82,7 +83,7 @@ impl Calendar {
 }
 
 /// A calendar on an account's list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ListEntry {
     /// What the account chose for itself: colour, `hidden`, `selected`, `summaryOverride`, `defaultReminders`.
     pub props: Map<String, Value>,
@@ -119,8 +120,8 @@ pub(crate) struct World {
     pub oauth_client: Option<(String, String)>,
     pub access_token_lifetime: SignedDuration,
     pub sync_token_lifetime: Option<SignedDuration>,
-    revision: u64,
-    minted: u64,
+    pub(super) revision: u64,
+    pub(super) minted: u64,
 }
 
 impl World {
@@ -172,6 +173,9 @@ impl World {
         }
         for calendar in &config.calendars {
             world.add_calendar(calendar);
+        }
+        if let Some(snapshot) = &config.snapshot {
+            snapshot.restore(&mut world);
         }
         world
     }

@@ -1,5 +1,7 @@
 //! Google's events read and written: what the connector relies on first.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::collections::BTreeSet;
 
 use mapping::google::{insert, patch, project, read, read_calendar, support};

@@ -1,5 +1,7 @@
 //! iCalendar read and written: what the connectors rely on first.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::collections::BTreeSet;
 
 use mapping::ical::{Stamp, project, read, write};
@@ -165,4 +167,38 @@ fn a_new_object_defines_its_zones_and_reads_back_as_projected() {
     }
     assert_eq!(again, project(&content), "{text}");
     assert_eq!(project(&project(&content)), project(&content));
+}
+
+#[test]
+fn an_excluded_date_next_to_an_override_stays_where_it_is() {
+    let both = SERIES.replace("20260119T090000,20260126T090000", "20260112T090000");
+    let mut content = read(both.as_bytes()).unwrap();
+    assert_eq!(content.overrides.len(), 1);
+    let path = FieldPath::master("location");
+    content.set(&path, Some(json!("Room 2")));
+    let text = write(Some(both.as_bytes()), &content, &changed(&[path]), stamp()).unwrap();
+    assert!(
+        String::from_utf8(text)
+            .unwrap()
+            .contains("EXDATE;TZID=W. Europe:20260112T090000\r\n")
+    );
+}
+
+#[test]
+fn a_series_that_was_cancelled_and_taken_up_again_keeps_its_changed_occurrences() {
+    let before = read(SERIES.as_bytes()).unwrap();
+    let path = FieldPath::master("status");
+    let mut content = before.clone();
+    content.set(&path, Some(json!("cancelled")));
+    let cancelled = write(
+        Some(SERIES.as_bytes()),
+        &content,
+        &changed(&[path.clone()]),
+        stamp(),
+    )
+    .unwrap();
+    assert_eq!(read(&cancelled).unwrap().overrides, before.overrides);
+    content.set(&path, Some(json!("confirmed")));
+    let again = write(Some(&cancelled), &content, &changed(&[path]), stamp()).unwrap();
+    assert_eq!(read(&again).unwrap().overrides, before.overrides);
 }

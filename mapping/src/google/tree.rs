@@ -92,7 +92,7 @@ pub(super) fn expected(what: &str, found: &Value) -> Problem {
 ///
 /// # Errors
 /// Something else is there.
-pub(super) fn text<'v>(value: Option<&'v Value>) -> Result<Option<&'v str>, Problem> {
+pub(super) fn text(value: Option<&Value>) -> Result<Option<&str>, Problem> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -140,7 +140,7 @@ impl Line {
             while !rest.is_char_boundary(cut) {
                 cut -= 1;
             }
-            out.extend_from_slice(rest[..cut].as_bytes());
+            out.extend_from_slice(&rest.as_bytes()[..cut]);
             out.extend_from_slice(line_end.as_bytes());
             out.push(b' ');
             rest = &rest[cut..];

@@ -8,6 +8,7 @@ pub(crate) mod codecs;
 pub(crate) mod event;
 pub mod line;
 mod parts;
+mod resource;
 pub mod rows;
 pub mod tree;
 mod vtimezone;
@@ -22,7 +23,7 @@ use serde_json::Value;
 
 use crate::engine::{self, FieldSupport};
 use crate::error::MappingError;
-use parts::Resource;
+use resource::Resource;
 use rows::EVENT_ROWS;
 
 /// The moment of a write, from the caller's clock.
@@ -54,7 +55,7 @@ pub fn write(
     stamp: Stamp,
 ) -> Result<Vec<u8>, MappingError> {
     let Some(raw) = raw else {
-        return create(content, stamp);
+        return Ok(create(content, stamp)?.into_bytes());
     };
     let mut resource = Resource::open(raw)?;
     let old = resource.content()?;
@@ -63,21 +64,18 @@ pub fn write(
     Ok(resource.into_bytes())
 }
 
-fn create(content: &Content, stamp: Stamp) -> Result<Vec<u8>, MappingError> {
+fn create(content: &Content, stamp: Stamp) -> Result<Resource, MappingError> {
     let uid = content.fields.get("uid").and_then(Value::as_str);
     if uid.is_none_or(str::is_empty) {
         return Err(engine::missing("uid", "UID", "a new event needs a UID"));
     }
     if content.fields.get("start").is_none_or(Value::is_null) {
-        return Err(engine::missing(
-            "start",
-            "DTSTART",
-            "an event cannot be written without a start",
-        ));
+        let problem = "an event cannot be written without a start";
+        return Err(engine::missing("start", "DTSTART", problem));
     }
     let mut resource = Resource::blank(stamp);
     resource.apply(&Content::default(), content, stamp, true)?;
-    Ok(resource.into_bytes())
+    Ok(resource)
 }
 
 /// What reading gives after writing `content` as a new object: everything that iCalendar can say of it.
@@ -92,7 +90,7 @@ pub fn project(content: &Content) -> Content {
     let stamp = Stamp {
         now: Timestamp::UNIX_EPOCH,
     };
-    let written = create(&whole, stamp).and_then(|raw| read(&raw));
+    let written = create(&whole, stamp).and_then(|resource| read(&resource.into_bytes_without_zones()));
     let mut projection = written.unwrap_or(whole);
     engine::retain_carried(EVENT_ROWS, &mut projection.fields);
     if !has_uid {

@@ -36,21 +36,19 @@ pub(super) fn define(name: &str, year: i16) -> Option<Component> {
     let mut component = Component::new("VTIMEZONE").with(Line::new("TZID", name));
     let changes = changes(&zone, begin, midnight(year + YEARS_TRIED)?);
     let first = changes.values().flatten().min().copied();
-    // What holds until the first change inside the years described.
-    let info = zone.to_offset_info(begin);
-    let initial = Onset {
-        from: info.offset().seconds(),
-        to: info.offset().seconds(),
-        daylight: info.dst().is_dst(),
-        name: info.abbreviation().to_owned(),
-    };
-    let base = DateTime::constant(1970, 1, 1, 0, 0, 0, 0).min(first.unwrap_or(DateTime::MAX));
-    let lone = changes.is_empty();
-    let covered = changes
-        .iter()
-        .any(|(onset, _)| onset.to == initial.to && onset.daylight == initial.daylight);
-    if lone || !covered {
-        component.items.push(Item::Component(observance(&initial, base)));
+    if first.is_none_or(|first| first.year() >= year) {
+        // What holds until the first change.
+        let info = zone.to_offset_info(begin);
+        let initial = Onset {
+            from: info.offset().seconds(),
+            to: info.offset().seconds(),
+            daylight: info.dst().is_dst(),
+            name: info.abbreviation().to_owned(),
+        };
+        component.items.push(Item::Component(observance(
+            &initial,
+            DateTime::constant(1900, 1, 1, 0, 0, 0, 0),
+        )));
     }
     let listed_until = year + YEARS_LISTED;
     for (onset, mut walls) in changes {
@@ -88,7 +86,13 @@ fn midnight(year: i16) -> Option<Timestamp> {
 /// it, at which it happens.
 fn changes(zone: &TimeZone, begin: Timestamp, end: Timestamp) -> BTreeMap<Onset, Vec<DateTime>> {
     let mut changes: BTreeMap<Onset, Vec<DateTime>> = BTreeMap::new();
-    let mut before = zone.to_offset(begin);
+    let info = zone.to_offset_info(begin);
+    let mut before = info.offset();
+    let mut known = (
+        before.seconds(),
+        info.dst().is_dst(),
+        info.abbreviation().to_owned(),
+    );
     for change in zone
         .following(begin)
         .take_while(|change| change.timestamp() < end)
@@ -99,11 +103,16 @@ fn changes(zone: &TimeZone, begin: Timestamp, end: Timestamp) -> BTreeMap<Onset,
             daylight: change.dst().is_dst(),
             name: change.abbreviation().to_owned(),
         };
-        changes
-            .entry(onset)
-            .or_default()
-            .push(before.to_datetime(change.timestamp()));
+        // The database also has points in time at which nothing changes.
+        let now = (onset.to, onset.daylight, onset.name.clone());
+        if now != known {
+            changes
+                .entry(onset)
+                .or_default()
+                .push(before.to_datetime(change.timestamp()));
+        }
         before = change.offset();
+        known = now;
     }
     changes
 }
@@ -168,4 +177,123 @@ fn yearly(walls: &[DateTime], first: i16, last: i16) -> Option<String> {
             days.join(",")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::ToSpan;
+
+    /// The onsets that a definition names, as instants with the offset that begins then.
+    fn onsets(definition: &Component, last_year: i16) -> Vec<(Timestamp, i32)> {
+        let mut onsets = Vec::new();
+        for observance in definition.components() {
+            let value = |name: &str| observance.first(name).map(|line| line.value().to_owned());
+            let wall = |text: &str| text.parse::<DateTime>().unwrap();
+            let start = wall(&value("DTSTART").unwrap());
+            let mut walls = vec![start];
+            walls.extend(value("RDATE").iter().flat_map(|dates| dates.split(',')).map(wall));
+            if let Some(rule) = value("RRULE") {
+                let part = |name: &str| {
+                    rule.split(';')
+                        .find_map(|part| part.strip_prefix(name))
+                        .map(str::to_owned)
+                };
+                let month: i8 = part("BYMONTH=").unwrap().parse().unwrap();
+                let (nth, day) = part("BYDAY=")
+                    .map(|day| (day[..day.len() - 2].to_owned(), start.weekday()))
+                    .unwrap();
+                let days: Option<Vec<i8>> =
+                    part("BYMONTHDAY=").map(|days| days.split(',').map(|day| day.parse().unwrap()).collect());
+                for year in start.year() + 1..=last_year {
+                    let first = Date::new(year, month, 1).unwrap();
+                    let date = match (&days, nth.as_str()) {
+                        (Some(days), _) => {
+                            let all = days.iter().map(|day| Date::new(year, month, *day).unwrap());
+                            all.into_iter().find(|date| date.weekday() == day).unwrap()
+                        }
+                        (None, nth) => first.nth_weekday_of_month(nth.parse().unwrap(), day).unwrap(),
+                    };
+                    walls.push(date.to_datetime(start.time()));
+                }
+            }
+            let seconds = |name: &str| {
+                let text = value(name).unwrap();
+                let number = |range: std::ops::Range<usize>| text[range].parse::<i32>().unwrap();
+                let sum = number(1..3) * 3600 + number(3..5) * 60;
+                if text.starts_with('-') { -sum } else { sum }
+            };
+            let before = jiff::tz::Offset::from_seconds(seconds("TZOFFSETFROM")).unwrap();
+            onsets.extend(
+                walls
+                    .iter()
+                    .map(|wall| (before.to_timestamp(*wall).unwrap(), seconds("TZOFFSETTO"))),
+            );
+        }
+        onsets.sort();
+        onsets
+    }
+
+    #[test]
+    fn a_definition_gives_the_zones_offsets_in_the_years_around_the_event() {
+        for name in [
+            "Europe/Berlin",
+            "America/New_York",
+            "America/Sao_Paulo",
+            "Asia/Kolkata",
+            "Asia/Jerusalem",
+            "Africa/Casablanca",
+            "Australia/Lord_Howe",
+            "Pacific/Auckland",
+            "Europe/Dublin",
+            "America/Nuuk",
+            "Africa/Cairo",
+            "Asia/Tehran",
+            "America/Havana",
+            "Pacific/Chatham",
+            "Asia/Gaza",
+            "Etc/GMT-3",
+        ] {
+            for year in [1998, 2011, 2026, 2034] {
+                let zone = zone::time_zone(name).unwrap();
+                let definition = define(name, year).unwrap();
+                let onsets = onsets(&definition, year + 10);
+                let mut day = Date::new(year, 1, 1).unwrap();
+                while day.year() < year + 10 {
+                    let instant = TimeZone::UTC.to_timestamp(day.at(13, 0, 0, 0)).unwrap();
+                    let said = onsets
+                        .iter()
+                        .rfind(|(onset, _)| *onset <= instant)
+                        .map(|(_, offset)| *offset);
+                    assert_eq!(
+                        said,
+                        Some(zone.to_offset(instant).seconds()),
+                        "{name} on {day}: {definition:?}"
+                    );
+                    day = day.checked_add(1.day()).unwrap();
+                }
+                assert!(definition.components().count() <= 12, "{name} {year} is compact");
+            }
+        }
+    }
+
+    #[test]
+    fn zones_that_follow_a_rule_are_told_by_it() {
+        let rule = |name: &str| {
+            let definition = define(name, 2026).unwrap();
+            let rules = definition
+                .components()
+                .filter_map(|observance| observance.first("RRULE"));
+            rules.map(|line| line.value().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            rule("America/New_York"),
+            [
+                "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU",
+                "FREQ=YEARLY;BYMONTH=11;BYDAY=1SU"
+            ]
+        );
+        assert!(rule("Asia/Kolkata").is_empty());
+        assert!(rule("Africa/Casablanca").is_empty());
+    }
 }

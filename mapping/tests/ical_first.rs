@@ -193,7 +193,7 @@ fn a_series_that_was_cancelled_and_taken_up_again_keeps_its_changed_occurrences(
     let cancelled = write(
         Some(SERIES.as_bytes()),
         &content,
-        &changed(&[path.clone()]),
+        &changed(std::slice::from_ref(&path)),
         stamp(),
     )
     .unwrap();

@@ -1,7 +1,7 @@
 //! The mapping of iCalendar events (RFC 5545, RFC 7986) as data.
 //!
 //! `my_response` has no row: an object does not say which attendee the account is. Cancelled overrides, whole
-//! overrides and `EXDATE` are the affair of [`super::parts`].
+//! overrides and `EXDATE` are the affair of `parts.rs`.
 
 use crate::engine::{Choice, Codec, Direction, Flag, Row};
 

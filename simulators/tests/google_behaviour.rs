@@ -867,12 +867,25 @@ async fn calendars_come_and_go_on_the_list_and_its_sync_token_tells() {
 }
 
 #[tokio::test]
-async fn conference_data_and_attachments_need_their_version_parameters() {
+async fn conference_data_attachments_and_labels_need_their_version_parameters() {
     let (_google, api) = start().await;
     let mut event = meeting("Call");
     event["conferenceData"] = json!({"createRequest": {"requestId": "r1"}});
     event["attachments"] = json!([{"fileUrl": "https://drive.example/f", "title": "F"}]);
+    event["colorId"] = json!("5");
+    event["eventLabelId"] = json!("label");
     let without = api.insert(event.clone()).await;
+    assert_eq!(
+        (&without["colorId"], without.get("eventLabelId")),
+        (&json!("5"), None)
+    );
+    let labelled = api
+        .ok(Method::POST, "/events?eventLabelVersion=1", Some(event.clone()))
+        .await;
+    assert_eq!(
+        (labelled.get("colorId"), &labelled["eventLabelId"]),
+        (None, &json!("label"))
+    );
     assert!(without.get("conferenceData").is_none() && without.get("attachments").is_none());
     let path = "/events?conferenceDataVersion=1&supportsAttachments=true";
     let with = api.ok(Method::POST, path, Some(event)).await;

@@ -32,10 +32,8 @@ const LASTING: &[&str] = &[
 #[derive(Clone, Debug)]
 pub(crate) struct WriteOptions {
     pub send: SendUpdates,
-    /// `conferenceDataVersion=1`; without it, conference data in the body is ignored.
-    pub conference: bool,
-    /// `supportsAttachments=true`; without it, attachments in the body are ignored.
-    pub attachments: bool,
+    /// Fields of the body that this client does not count as its own: they are neither set nor cleared.
+    pub ignored: Vec<&'static str>,
     pub if_match: Option<String>,
 }
 
@@ -44,19 +42,13 @@ impl WriteOptions {
     pub(crate) fn silent() -> Self {
         Self {
             send: SendUpdates::Nobody,
-            conference: true,
-            attachments: true,
+            ignored: Vec::new(),
             if_match: None,
         }
     }
 
     pub(crate) fn gate(&self, body: &mut Map<String, Value>) {
-        if !self.conference {
-            body.remove("conferenceData");
-        }
-        if !self.attachments {
-            body.remove("attachments");
-        }
+        body.retain(|name, _| !self.ignored.contains(&name.as_str()));
     }
 
     fn check(&self, etag: &str) -> Result<(), ApiError> {
@@ -146,12 +138,9 @@ fn replaced(
             body.entry(*name).or_insert_with(|| value.clone());
         }
     }
-    for (name, ignored) in [
-        ("conferenceData", !options.conference),
-        ("attachments", !options.attachments),
-    ] {
-        if let (true, Some(value)) = (ignored, old.get(name)) {
-            body.insert(name.to_owned(), value.clone());
+    for name in &options.ignored {
+        if let Some(value) = old.get(*name) {
+            body.insert((*name).to_owned(), value.clone());
         }
     }
     body

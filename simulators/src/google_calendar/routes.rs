@@ -113,10 +113,21 @@ impl Asked {
     }
 
     fn write_options(&self) -> Result<WriteOptions, ApiError> {
+        // What a client must declare before Google lets it touch newer parts of an event:
+        // https://developers.google.com/workspace/calendar/api/v3/reference/events/update
+        let mut ignored = Vec::new();
+        if self.params.get("conferenceDataVersion") != Some("1") {
+            ignored.push("conferenceData");
+        }
+        if self.params.flag("supportsAttachments")? != Some(true) {
+            ignored.push("attachments");
+        }
+        // "Version 1 enables support for event labels [...]. In this case, the colorId field is ignored."
+        let knows_labels = self.params.get("eventLabelVersion") == Some("1");
+        ignored.push(if knows_labels { "colorId" } else { "eventLabelId" });
         Ok(WriteOptions {
             send: SendUpdates::from_params(&self.params)?,
-            conference: self.params.get("conferenceDataVersion") == Some("1"),
-            attachments: self.params.flag("supportsAttachments")? == Some(true),
+            ignored,
             if_match: self.header(header::IF_MATCH),
         })
     }

@@ -62,6 +62,13 @@ fn pages<'a>(
             // In a delta every round ends at a token of its own; an enumeration counts only as a whole.
             let cursor = (is_last || at_end == Listing::Delta).then(|| place.cursor());
             let (mut changes, stale) = compare(round, request.known);
+            if at_end != Listing::Delta {
+                // Some servers list what was deleted long ago in a full enumeration too; RFC 6578 section 3.4 says
+                // that they must not, and to a hub that never held it, it says nothing.
+                changes.retain(|change| {
+                    !matches!(change, Change::Deleted(id) if !request.known.contains_key(id))
+                });
+            }
             let mut batches = Batches::new(ctx, &collection, stale, &sizes);
             while let Some(read) = batches.next().await? {
                 changes.extend(read);

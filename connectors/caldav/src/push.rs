@@ -1,5 +1,7 @@
 //! Writes: PUT and DELETE of whole objects, conditional on the version that was read wherever there is one.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use connector_sdk::{
@@ -7,7 +9,7 @@ use connector_sdk::{
     RemoteObject, RemoteVersion, Target, Write,
 };
 use mapping::ical::Stamp;
-use model::{Content, IntentId, Kind};
+use model::{Content, FieldPath, IntentId, Kind};
 use serde_json::Value;
 
 use crate::dav::{Ask, Dav};
@@ -68,13 +70,7 @@ async fn apply_one(ctx: &Context, collection: &RemoteCollection, write: &Write) 
             target,
             content,
             changed,
-        } => {
-            let (id, base) = basis(&dav, &place, target).await?;
-            let text = mapping::ical::write(Some(&base.raw), content, changed, stamp(ctx))
-                .map_err(|error| unwritable(&dav, error))?;
-            let text = scheduling::silenced(&dav, &place, text, Some(&base.raw)).await?;
-            put(&dav, &place, id, text, base.condition()).await
-        }
+        } => update(&dav, &place, target, content, changed).await,
         Action::Delete { target } => delete(&dav, &place, target).await,
     }
 }
@@ -90,6 +86,36 @@ fn unwritable(dav: &Dav<'_>, error: mapping::MappingError) -> Error {
 
 fn created_id(place: &Collection, intent: &IntentId) -> RemoteId {
     place.member_named(&format!("{}.ics", intent.as_str().to_ascii_lowercase()))
+}
+
+async fn update(
+    dav: &Dav<'_>,
+    place: &Collection,
+    target: &Target,
+    content: &Content,
+    changed: &BTreeSet<FieldPath>,
+) -> Result<Applied, Error> {
+    let (id, base) = basis(dav, place, target).await?;
+    let text = mapping::ical::write(Some(&base.raw), content, changed, stamp(dav.ctx))
+        .map_err(|error| unwritable(dav, error))?;
+    if text == base.raw {
+        // It says what is wanted already: nothing is sent, and what is there is told.
+        return match current(dav, place, &id).await? {
+            Current::There(object) if is_still(target, &object) => Ok(Applied::Stored(object)),
+            Current::There(_) => Err(changed_since(dav)),
+            Current::Gone => Err(no_longer_there(dav)),
+        };
+    }
+    let text = scheduling::silenced(dav, place, text, Some(&base.raw)).await?;
+    put(dav, place, id, text, base.condition()).await
+}
+
+fn changed_since(dav: &Dav<'_>) -> Error {
+    dav.error(ErrorKind::VersionConflict, "the object changed since it was read")
+}
+
+fn no_longer_there(dav: &Dav<'_>) -> Error {
+    dav.error(ErrorKind::NotFound, "the object is no longer there")
 }
 
 async fn create(
@@ -147,10 +173,10 @@ async fn basis(dav: &Dav<'_>, place: &Collection, target: &Target) -> Result<(Re
         ));
     }
     let Current::There(object) = current(dav, place, &id).await? else {
-        return Err(dav.error(ErrorKind::NotFound, "the object is no longer there"));
+        return Err(no_longer_there(dav));
     };
     if !is_still(target, &object) {
-        return Err(dav.error(ErrorKind::VersionConflict, "the object changed since it was read"));
+        return Err(changed_since(dav));
     }
     let raw = target.raw.clone().unwrap_or(object.raw);
     Ok((
@@ -204,6 +230,8 @@ async fn put(
     condition: Condition,
 ) -> Result<Applied, Error> {
     let body = Bytes::from(text);
+    // What cannot be read back is not written.
+    let content = mapping::ical::read(&body).map_err(|error| unwritable(dav, error))?;
     let mut url = place.url.clone();
     url.set_path(place.href(&id));
     let mut headers = vec![("content-type", "text/calendar; charset=utf-8")];
@@ -220,7 +248,17 @@ async fn put(
     };
     let answer = dav.send(ask).await?;
     match (answer.status.as_u16(), condition) {
-        (200..=299, _) => stored(dav, place, id, body, &answer).await,
+        (200..=299, _) => match strong_etag(dav, &answer) {
+            Some(version) => Ok(Applied::Stored(Box::new(RemoteObject {
+                id,
+                version: Some(version),
+                kind: Kind::Event,
+                series: None,
+                content,
+                raw: body,
+            }))),
+            None => read_back(dav, place, &id).await,
+        },
         (412, Condition::Absent) => Err(dav
             .error(ErrorKind::AlreadyExists, "the object is there already")
             .with_status(412)),
@@ -230,41 +268,33 @@ async fn put(
 
 /// With a strong etag the object is stored as it was sent (RFC 4791 section 5.3.4); without one it is read back.
 /// `read_back: true` in the connection's settings is for servers that rewrite and send an etag all the same.
-async fn stored(
-    dav: &Dav<'_>,
-    place: &Collection,
-    id: RemoteId,
-    body: Bytes,
-    answer: &HttpResponse,
-) -> Result<Applied, Error> {
-    let always = dav
-        .ctx
-        .config
-        .get("read_back")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    let etag = answer
-        .header("etag")
-        .map(str::trim)
-        .filter(|etag| !always && etag.starts_with('"') && etag.len() > 2);
-    let Some(etag) = etag else {
-        return match current(dav, place, &id).await? {
-            Current::There(object) => Ok(Applied::Stored(object)),
-            Current::Gone => Err(dav.error(
-                ErrorKind::Unexpected,
-                "the server said that it stored the object and does not have it",
-            )),
-        };
-    };
-    let content = mapping::ical::read(&body).map_err(|error| unwritable(dav, error))?;
-    Ok(Applied::Stored(Box::new(RemoteObject {
-        id,
-        version: Some(RemoteVersion(etag.to_owned())),
-        kind: Kind::Event,
-        series: None,
-        content,
-        raw: body,
-    })))
+fn strong_etag(dav: &Dav<'_>, answer: &HttpResponse) -> Option<RemoteVersion> {
+    let always = dav.ctx.config.get("read_back").and_then(Value::as_bool);
+    let etag = answer.header("etag").map(str::trim)?;
+    let is_strong = etag.len() > 2 && etag.starts_with('"');
+    (is_strong && always != Some(true)).then(|| RemoteVersion(etag.to_owned()))
+}
+
+/// What the server made of a write. The write took effect: whatever goes wrong now leaves it in doubt.
+async fn read_back(dav: &Dav<'_>, place: &Collection, id: &RemoteId) -> Result<Applied, Error> {
+    match current(dav, place, id).await {
+        Ok(Current::There(object)) => Ok(Applied::Stored(object)),
+        Ok(Current::Gone) => {
+            let message = "the server said that it stored the object and does not have it";
+            Err(dav.error(ErrorKind::Unexpected, message))
+        }
+        Err(error) if error.is_doubtful() => Err(error),
+        Err(error) => {
+            let message = format!(
+                "the object was written and could not be read back: {}",
+                error.message
+            );
+            Err(dav
+                .error(ErrorKind::Unavailable, message)
+                .with_retry(error.retry)
+                .with_source(error))
+        }
+    }
 }
 
 async fn delete(dav: &Dav<'_>, place: &Collection, target: &Target) -> Result<Applied, Error> {
@@ -274,7 +304,7 @@ async fn delete(dav: &Dav<'_>, place: &Collection, target: &Target) -> Result<Ap
         match current(dav, place, &id).await? {
             Current::Gone => return Ok(Applied::Gone),
             Current::There(object) if !is_still(target, &object) => {
-                return Err(dav.error(ErrorKind::VersionConflict, "the object changed since it was read"));
+                return Err(changed_since(dav));
             }
             Current::There(_) => {}
         }

@@ -56,13 +56,24 @@ impl Account {
 
     /// With any credentials and further certificate authorities.
     pub(crate) fn with(base_url: &str, credentials: Value, roots: &[Bytes]) -> Self {
-        let connector = connector();
-        let limits = connector.info().limits;
-        let network = NetworkTransport::new(
-            Duration::from_millis(limits.timeout_ms),
-            limits.max_response_bytes,
+        Self::reading_at_most(
+            connector().info().limits.max_response_bytes,
+            base_url,
+            credentials,
             roots,
-        );
+        )
+    }
+
+    /// With another bound on answers than the connector's own.
+    pub(crate) fn reading_at_most(
+        max_response_bytes: usize,
+        base_url: &str,
+        credentials: Value,
+        roots: &[Bytes],
+    ) -> Self {
+        let connector = connector();
+        let timeout = Duration::from_millis(connector.info().limits.timeout_ms);
+        let network = NetworkTransport::new(timeout, max_response_bytes, roots);
         let clock = Arc::new(Impatient);
         let http = Metrics::new(RetryIdempotent::new(network.unwrap(), clock.clone()), "caldav");
         let credentials = Credentials::from_json(credentials.as_object().unwrap()).unwrap();
@@ -147,7 +158,7 @@ impl Replica {
     pub(crate) async fn pull(&mut self, account: &Account, collection: &RemoteCollection) -> Vec<Page> {
         let (pages, error) = account.pages(collection, self.cursor.as_ref(), &self.known).await;
         assert!(error.is_none(), "{error:?}");
-        let last = pages.last().expect("a pull brings at least one page");
+        let last = pages.last().unwrap();
         assert!(last.cursor.is_some(), "the last page brings the cursor");
         self.take(&pages);
         pages

@@ -1,9 +1,17 @@
 //! Pulling from servers that lack something, or have their own ways.
 
-use connector_sdk::{Change, Connector as _, ErrorKind, Known, Listing, RemoteId};
-use simulators::caldav::{CaldavServer, Operation, Quirks, Rejection};
+use std::time::Duration;
 
-use crate::account::{Account, Replica, event, listings, simulated};
+use connector_sdk::{Change, Connector as _, ErrorKind, Known, Listing, PullRequest, RemoteId};
+use futures::StreamExt as _;
+use http::Method;
+use serde_json::json;
+use simulators::caldav::{CaldavServer, Operation, Quirks, Rejection};
+use simulators::faults::{Fault, Match};
+
+use testkit::harness::until;
+
+use crate::account::{Account, PASSWORD, Replica, event, listings, simulated};
 
 /// Whatever a server lacks: everything comes, then only what changed, deletions included.
 async fn everything_then_changes(quirks: Quirks) -> (CaldavServer, Replica) {
@@ -233,5 +241,62 @@ async fn busy_times_are_asked_of_the_server_that_can_tell() {
             .free_busy(&account.ctx, &calendar, to, from)
             .await
             .is_err()
+    );
+}
+
+#[tokio::test]
+async fn batches_shrink_to_what_may_be_read_and_a_giant_is_set_aside() {
+    let server = simulated(60, Quirks::default()).await;
+    let handle = server.calendar("alice", "work");
+    let giant = event("giant", &"G".repeat(100_000));
+    handle.put("giant.ics", giant).unwrap();
+    let login = json!({"username": "alice", "password": PASSWORD});
+    let account = Account::reading_at_most(32 * 1024, server.base_url(), login, &[]);
+    let calendar = account.calendar("Work").await;
+    let mut replica = Replica::default();
+    let pages = replica.pull(&account, &calendar).await;
+    assert_eq!(pages.last().unwrap().listing, Listing::Complete);
+    assert_eq!(replica.objects.len(), 60);
+    assert!(replica.unreadable[&RemoteId(handle.path_of("giant.ics"))].contains("larger than"));
+}
+
+#[tokio::test]
+async fn an_object_that_a_report_is_silent_about_is_asked_for_by_itself() {
+    let server = simulated(1, Quirks::default()).await;
+    let account = Account::at(&server);
+    let calendar = account.calendar("Work").await;
+    let handle = server.calendar("alice", "work");
+    let silence = "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\"/>";
+    for (name, there) in [("000.ics", true), ("never.ics", false)] {
+        let report = Match::method(Method::from_bytes(b"REPORT").unwrap());
+        server.faults().next(report, Fault::answer(207, silence));
+        let change = account.fetch(&calendar, &RemoteId(handle.path_of(name))).await;
+        assert_eq!(matches!(change, Change::Present(_)), there, "{change:?}");
+        assert_eq!(matches!(change, Change::Deleted(_)), !there, "{change:?}");
+    }
+}
+
+#[tokio::test]
+async fn while_a_page_is_stored_the_next_ones_are_on_their_way() {
+    let server = simulated(450, Quirks::default()).await;
+    let account = Account::at(&server);
+    let calendar = account.calendar("Work").await;
+    let known = Known::new();
+    let request = PullRequest {
+        collection: &calendar,
+        cursor: None,
+        known: &known,
+    };
+    let mut pages = account.connector.pull().unwrap().pages(&account.ctx, request);
+    let first = pages.next().await.unwrap().unwrap();
+    assert_eq!(first.listing, Listing::Partial);
+    let asked = async || (server.count(Operation::Multiget) >= 3).then_some(());
+    until("two more requests, unasked", Duration::from_secs(10), asked)
+        .await
+        .unwrap();
+    drop(pages);
+    assert!(
+        server.count(Operation::Multiget) <= 3,
+        "and no more than two ahead"
     );
 }

@@ -1,4 +1,4 @@
-//! Writing: conditional, repeatable by probe, refused in words, and silent towards attendees.
+//! Writing: conditional, and repeatable by probe.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use connector_sdk::{
 use http::Method;
 use model::{Content, FieldPath, IntentId, Kind, PartKey};
 use serde_json::{Value, json};
-use simulators::caldav::{CaldavServer, Quirks, Rejection};
-use simulators::faults::{Fault, FaultAnswer, Match};
+use simulators::caldav::Quirks;
+use simulators::faults::{Fault, Match};
 use testkit::corpus::semantics;
 use testkit::harness::Radicale;
 
 use crate::account::{Account, PASSWORD, Replica, event, simulated};
 
-fn write(number: u64, action: Action) -> Write {
+pub(crate) fn write(number: u64, action: Action) -> Write {
     let intent = IntentId::new(1_700_000_000_000 + number, 42);
     Write {
         intent,
@@ -27,7 +27,7 @@ fn write(number: u64, action: Action) -> Write {
     }
 }
 
-fn content(title: &str) -> Content {
+pub(crate) fn content(title: &str) -> Content {
     let fields = json!({
         "title": title,
         "start": {"kind": "zoned", "wall": "2026-03-02T09:00:00", "zone": "Europe/Berlin"},
@@ -36,7 +36,7 @@ fn content(title: &str) -> Content {
     Content::new(serde_json::from_value(fields).unwrap())
 }
 
-fn target(object: &RemoteObject) -> Target {
+pub(crate) fn target(object: &RemoteObject) -> Target {
     Target {
         id: Some(object.id.clone()),
         version: object.version.clone(),
@@ -45,7 +45,7 @@ fn target(object: &RemoteObject) -> Target {
     }
 }
 
-fn retitled(object: &RemoteObject, title: &str) -> Action {
+pub(crate) fn retitled(object: &RemoteObject, title: &str) -> Action {
     let mut content = object.content.clone();
     let path = FieldPath::master("title");
     content.set(&path, Some(Value::from(title)));
@@ -56,7 +56,7 @@ fn retitled(object: &RemoteObject, title: &str) -> Action {
     }
 }
 
-fn stored(applied: Applied) -> RemoteObject {
+pub(crate) fn stored(applied: Applied) -> RemoteObject {
     match applied {
         Applied::Stored(object) => *object,
         Applied::Gone => panic!("it is gone"),
@@ -342,238 +342,6 @@ async fn without_etags_a_write_looks_first_and_sees_somebody_elses_edit() {
         assert_eq!(error.kind, ErrorKind::VersionConflict);
     }
     assert!(handle.get("000.ics").unwrap().ics.contains("Somebody else's"));
-}
-
-#[tokio::test]
-async fn a_read_only_calendar_refuses_for_good() {
-    let server = simulated(1, Quirks::default()).await;
-    let account = Account::at(&server);
-    let calendar = account.calendar("Work").await;
-    server.calendar("alice", "work").set_read_only(true).unwrap();
-    let error = account
-        .write(
-            &calendar,
-            write(
-                1,
-                Action::Create {
-                    content: content("No"),
-                },
-            ),
-        )
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind, error.retry, error.status),
-        (ErrorKind::PermissionDenied, Retry::Permanent, Some(403))
-    );
-}
-
-#[tokio::test]
-async fn refusals_come_with_their_reason_and_with_when_to_come_back() {
-    let server = simulated(1, Quirks::default()).await;
-    let account = Account::at(&server);
-    let calendar = account.calendar("Work").await;
-    let condition = |name: &str| {
-        format!(
-            "<?xml version=\"1.0\"?><D:error xmlns:D=\"DAV:\"><C:{name} xmlns:C=\"urn:ietf:params:xml:ns:caldav\"/></D:error>"
-        )
-    };
-    let cases = [
-        (
-            403,
-            condition("max-resource-size"),
-            ErrorKind::Invalid,
-            Retry::Permanent,
-            "larger than",
-        ),
-        (
-            409,
-            condition("no-uid-conflict"),
-            ErrorKind::Invalid,
-            Retry::Permanent,
-            "same UID",
-        ),
-        (
-            403,
-            condition("valid-calendar-data"),
-            ErrorKind::Invalid,
-            Retry::Permanent,
-            "cannot read",
-        ),
-        (
-            415,
-            String::new(),
-            ErrorKind::Invalid,
-            Retry::Permanent,
-            "refuses",
-        ),
-        (
-            422,
-            String::new(),
-            ErrorKind::Invalid,
-            Retry::Permanent,
-            "refuses",
-        ),
-        (
-            507,
-            String::new(),
-            ErrorKind::PermissionDenied,
-            Retry::Permanent,
-            "no room",
-        ),
-        (
-            429,
-            String::new(),
-            ErrorKind::RateLimited,
-            Retry::After(std::time::Duration::from_secs(7)),
-            "fewer",
-        ),
-        (
-            503,
-            String::new(),
-            ErrorKind::Unavailable,
-            Retry::After(std::time::Duration::from_secs(7)),
-            "failed",
-        ),
-    ];
-    for (number, (status, body, kind, retry, words)) in cases.into_iter().enumerate() {
-        let headers = vec![("retry-after".to_owned(), "7".to_owned())];
-        server.faults().next(
-            Match::method(Method::PUT),
-            Fault::Answer(FaultAnswer {
-                status,
-                headers,
-                body,
-            }),
-        );
-        let create = write(
-            number as u64,
-            Action::Create {
-                content: content("x"),
-            },
-        );
-        let error = account.write(&calendar, create).await.unwrap_err();
-        assert_eq!(
-            (error.kind, error.retry, error.status),
-            (kind, retry, Some(status)),
-            "{error}"
-        );
-        assert!(error.message.contains(words), "{status}: {error}");
-    }
-}
-
-#[tokio::test]
-async fn one_refused_write_does_not_stop_the_others() {
-    let mut quirks = Quirks::default();
-    quirks
-        .reject_uids
-        .insert("uid-0".to_owned(), Rejection::of_writes(400));
-    let server = simulated(2, quirks).await;
-    let account = Account::at(&server);
-    let calendar = account.calendar("Work").await;
-    let mut replica = Replica::default();
-    replica.pull(&account, &calendar).await;
-    let writes: Vec<Write> = (1..)
-        .zip(replica.objects.values())
-        .map(|(number, object)| write(number, retitled(object, "Changed")))
-        .collect();
-    let outcomes = account
-        .connector
-        .push()
-        .unwrap()
-        .apply(&account.ctx, &calendar, &writes)
-        .await;
-    assert_eq!(outcomes[0].as_ref().unwrap_err().kind, ErrorKind::Invalid);
-    assert!(outcomes[1].is_ok());
-}
-
-/// Lets the server say that it schedules by itself; the simulator itself never mails anybody.
-fn advertise_scheduling(server: &CaldavServer) {
-    let answer = FaultAnswer {
-        status: 200,
-        headers: vec![(
-            "dav".to_owned(),
-            "1, 3, calendar-access, calendar-auto-schedule".to_owned(),
-        )],
-        body: String::new(),
-    };
-    server
-        .faults()
-        .always(Match::method(Method::OPTIONS), Fault::Answer(answer));
-}
-
-#[tokio::test]
-async fn attendees_are_written_so_that_a_scheduling_server_mails_nobody() {
-    let mut meeting = content("Meeting");
-    meeting
-        .fields
-        .insert("organizer".to_owned(), json!({"address": "alice@example.org"}));
-    let guest = |address: &str| json!({"address": address, "role": "participant", "response": "needs_action", "optional": false});
-    meeting
-        .fields
-        .insert("attendees".to_owned(), json!([guest("bob@example.org")]));
-    for schedules in [true, false] {
-        let server = simulated(0, Quirks::default()).await;
-        if schedules {
-            advertise_scheduling(&server);
-        }
-        let account = Account::at(&server);
-        let calendar = account.calendar("Work").await;
-        let create = write(
-            1,
-            Action::Create {
-                content: meeting.clone(),
-            },
-        );
-        let made = stored(account.write(&calendar, create).await.unwrap());
-        let text = server.calendar("alice", "work").list()[0].ics.clone();
-        assert_eq!(
-            text.matches("SCHEDULE-AGENT=CLIENT").count(),
-            if schedules { 2 } else { 0 },
-            "{text}"
-        );
-        assert_eq!(made.content.fields["attendees"][0]["address"], "bob@example.org");
-
-        let mut wider = made.content.clone();
-        let path = FieldPath::master("attendees");
-        wider.set(
-            &path,
-            Some(json!([guest("bob@example.org"), guest("eve@example.org")])),
-        );
-        let update = Action::Update {
-            target: target(&made),
-            content: wider,
-            changed: BTreeSet::from([path]),
-        };
-        account.write(&calendar, write(2, update)).await.unwrap();
-        let text = server.calendar("alice", "work").list()[0].ics.clone();
-        assert_eq!(
-            text.matches("SCHEDULE-AGENT=CLIENT").count(),
-            if schedules { 3 } else { 0 },
-            "{text}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_event_without_people_costs_one_request() {
-    let server = simulated(1, Quirks::default()).await;
-    let account = Account::at(&server);
-    let calendar = account.calendar("Work").await;
-    let mark = server.log().mark();
-    account
-        .write(
-            &calendar,
-            write(
-                1,
-                Action::Create {
-                    content: content("Alone"),
-                },
-            ),
-        )
-        .await
-        .unwrap();
-    assert_eq!(server.log().since(mark).len(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use connector_sdk::{
-    Access, Action, Applied, Error, ErrorKind, Retry, SeriesModel, SeriesPart, Target, Write,
+    Access, Action, Applied, Error, ErrorKind, RemoteObject, Retry, SeriesModel, SeriesPart, Target, Write,
 };
 use model::{Content, EventTime, FieldPath, IntentId, LinkId, PartKey, series};
 
@@ -260,7 +260,7 @@ impl Run<'_> {
         match outcome {
             Ok(applied) => {
                 self.summary.written += 1;
-                self.finish(scene, &intent, applied).await
+                self.finish(scene, &intent, Outcome::Answered(applied)).await
             }
             Err(error) => self.fail(scene, work, &intent, &write, error).await,
         }
@@ -304,7 +304,7 @@ impl Run<'_> {
         &mut self,
         scene: &Scene,
         intent: &Intent,
-        applied: Applied,
+        outcome: Outcome,
     ) -> Result<Ended, Trouble> {
         loop {
             let close = Effect::CloseIntent(intent.id.clone());
@@ -313,8 +313,8 @@ impl Run<'_> {
                 return Ok(Ended::Rested);
             };
             let mut work = Work::stored(linked.link, linked.record);
-            match &applied {
-                Applied::Gone => {
+            match &outcome {
+                Outcome::Answered(Applied::Gone) => {
                     if work.record.deleted || work.link.removing {
                         work.drop_link();
                     } else {
@@ -322,7 +322,11 @@ impl Run<'_> {
                         work.vanish(&self.desk, scene, &PartKey::MASTER);
                     }
                 }
-                Applied::Stored(object) => {
+                Outcome::Found(object) => {
+                    let written = work.agreed(scene, &intent.sent, &intent.changed, object);
+                    work.settle(&self.desk, scene, &intent.sent, &written, object);
+                }
+                Outcome::Answered(Applied::Stored(object)) => {
                     let mut written = intent.changed.clone();
                     if intent.action == IntentAction::Create
                         && scene.capability.series == SeriesModel::PerPart
@@ -383,10 +387,7 @@ impl Run<'_> {
                     .probe(&scene.provider.ctx, &scene.collection.remote, write)
                     .await?
                 {
-                    Some(object) => {
-                        self.finish(scene, intent, Applied::Stored(Box::new(object)))
-                            .await
-                    }
+                    Some(object) => self.finish(scene, intent, Outcome::Found(Box::new(object))).await,
                     None => {
                         // The name is taken by something that is gone: the next try takes a new one.
                         self.commit(vec![close]).await?;
@@ -429,14 +430,25 @@ impl Run<'_> {
 /// Overrides whose series no longer reaches them (it was shortened): an object of its own is cancelled, since it may
 /// outlive its occurrence; anything else went with the series.
 fn outlived(hub: &Content, link: &Link, send: &mut BTreeSet<FieldPath>) {
-    let parts: BTreeSet<PartKey> =
-        send.iter().map(|path| path.part.clone()).filter(|part| !part.is_master()).collect();
+    let parts: BTreeSet<PartKey> = send
+        .iter()
+        .map(|path| path.part.clone())
+        .filter(|part| !part.is_master())
+        .collect();
     for part in parts.into_iter().filter(|part| !occurrence::exists(hub, part)) {
         send.retain(|path| path.part != part);
         let own = link.parts.contains_key(&part);
-        let cancelled = link.snapshots.remote.overrides.get(&part).is_some_and(series::is_cancelled);
+        let cancelled = link
+            .snapshots
+            .remote
+            .overrides
+            .get(&part)
+            .is_some_and(series::is_cancelled);
         if own && !cancelled {
-            send.insert(FieldPath { part, field: "status".to_owned() });
+            send.insert(FieldPath {
+                part,
+                field: "status".to_owned(),
+            });
         }
     }
 }
@@ -451,6 +463,15 @@ pub(crate) enum Step {
     Refuse(String),
     /// One write.
     Write(Pending),
+}
+
+/// How the object that a write concerned came to be known.
+pub(crate) enum Outcome {
+    /// The provider answered the write.
+    Answered(Applied),
+    /// The answer was lost, and the object was found by a probe. It may have been made by an earlier try, from an
+    /// earlier state of the record.
+    Found(Box<RemoteObject>),
 }
 
 /// How one step on a link ended.

@@ -7,7 +7,7 @@ use connector_sdk::{Applied, Change, RemoteId};
 use crate::engine::{Run, Trouble};
 use crate::observe::Pulling;
 use crate::ports::Effect;
-use crate::push::to_write;
+use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
 use crate::state::{CollectionCache, Intent, IntentAction};
 
@@ -56,7 +56,7 @@ impl Run<'_> {
             .await?
         {
             self.summary.written += 1;
-            self.finish(scene, intent, Applied::Stored(Box::new(object)))
+            self.finish(scene, intent, Outcome::Found(Box::new(object)))
                 .await?;
         }
         Ok(())
@@ -95,14 +95,15 @@ impl Run<'_> {
                 .all(|path| view.get(path) == projected.get(path));
             if took_effect {
                 self.summary.written += 1;
-                self.finish(scene, intent, Applied::Stored(object.clone()))
+                self.finish(scene, intent, Outcome::Answered(Applied::Stored(object.clone())))
                     .await?;
                 return Ok(());
             }
         }
         if matches!(changes.first(), Some(Change::Deleted(_)) | None) && intent.action == IntentAction::Delete
         {
-            self.finish(scene, intent, Applied::Gone).await?;
+            self.finish(scene, intent, Outcome::Answered(Applied::Gone))
+                .await?;
             return Ok(());
         }
         let known = self

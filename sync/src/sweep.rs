@@ -12,12 +12,14 @@ impl Run<'_> {
     /// Probes every object that a complete enumeration did not name. Only the provider's own "not there" is a
     /// delete, and only while the collection itself is still there with the same access (invariant 6).
     pub(crate) async fn sweep(&self, pulling: &Pulling) -> Result<Vec<Change>, Trouble> {
-        let unseen: Vec<RemoteId> = pulling
+        let mut unseen: Vec<RemoteId> = pulling
             .known
             .keys()
             .filter(|id| !pulling.seen.contains(*id))
             .cloned()
             .collect();
+        // The same order every time, whatever the map's.
+        unseen.sort();
         let scene = &pulling.scene;
         let Some(facet) = scene.provider.connector.pull().filter(|_| !unseen.is_empty()) else {
             return Ok(Vec::new());

@@ -202,7 +202,8 @@ impl Work {
             remote: merged.base_remote,
             hub: merged.base_hub,
         };
-        self.mark_dirty(!merged.send.is_empty() || self.link.removing);
+        let doomed = self.link.removing || (self.record.deleted && !revived);
+        self.mark_dirty(!merged.send.is_empty() || doomed);
         for clash in merged.clashes {
             self.log(desk, scene.now_ms, clash);
         }
@@ -346,6 +347,28 @@ impl Work {
     /// The link goes with this batch.
     pub(crate) fn drop_link(&mut self) {
         self.dropped = true;
+    }
+
+    /// The paths at which an object that was found says what was sent. At the others its value stands for itself, so
+    /// that the hub's is sent after it.
+    pub(crate) fn agreed(
+        &mut self,
+        scene: &Scene,
+        sent: &Content,
+        changed: &BTreeSet<FieldPath>,
+        object: &RemoteObject,
+    ) -> BTreeSet<FieldPath> {
+        let (_, view) = scene.remote_view(&self.link, object);
+        let projected = scene.project(sent);
+        let (agreed, apart): (BTreeSet<_>, BTreeSet<_>) = changed
+            .iter()
+            .cloned()
+            .partition(|path| view.get(path) == projected.get(path));
+        for path in apart {
+            self.link.snapshots.hub.set(&path, view.get(&path).cloned());
+            self.link.snapshots.remote.set(&path, view.get(&path).cloned());
+        }
+        agreed
     }
 
     /// Takes in the answer to a write: at the paths that were written the snapshots say what was sent and what came

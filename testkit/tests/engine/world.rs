@@ -139,6 +139,7 @@ impl World {
         let mut registry = Registry {
             providers: HashMap::new(),
             clock: clock.clone(),
+            entropy: Arc::new(Counting(AtomicU64::new(0))),
         };
         for (at, provider) in providers.iter().enumerate() {
             provider.add_collection(CAL, "Calendar");

@@ -10,11 +10,11 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// A stretch of time; `to` does not belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     /// Its first moment.
-    pub from: Timestamp,
+    pub(super) from: Timestamp,
     /// The moment after it.
-    pub to: Timestamp,
+    pub(super) to: Timestamp,
 }
 
 /// Whether a refusal speaks of the address or of the body.

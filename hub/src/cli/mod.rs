@@ -1,6 +1,7 @@
-//! The command line: `serve`, `migrate`, `key create`, `connectors`, `doctor`.
+//! The command line: `serve`, `demo`, `migrate`, `key create`, `connectors`, `doctor`.
 
 mod connectors;
+mod demo;
 mod doctor;
 mod keys;
 mod serve;
@@ -33,6 +34,18 @@ enum Command {
         /// Only show the commented default settings, ready to be saved as concord.toml.
         #[arg(long)]
         print_config: bool,
+    },
+    /// Try it out: a hub with two simulated vendors, connected and mirrored, in one process.
+    Demo {
+        /// Where the demo's data lies; found again at the next start.
+        #[arg(long, value_name = "FOLDER", default_value = crate::demo::USUAL_FOLDER)]
+        data_dir: PathBuf,
+        /// Where the API listens; 127.0.0.1:8080 unless said, or a free port when that is taken.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<std::net::SocketAddr>,
+        /// End as soon as everything is ready.
+        #[arg(long, hide = true)]
+        no_wait: bool,
     },
     /// Create the database or bring it up to date, without serving.
     Migrate,
@@ -84,6 +97,17 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> anyhow::Result<ExitCod
     runtime.block_on(async {
         match &arguments.command {
             Command::Serve { .. } => serve::serve(&config()?, terminal).await?,
+            Command::Demo {
+                data_dir,
+                listen,
+                no_wait,
+            } => {
+                let options = crate::demo::Options {
+                    folder: data_dir.clone(),
+                    listen: *listen,
+                };
+                demo::show(&options, !no_wait, terminal).await?;
+            }
             Command::Migrate => serve::migrate(&config()?, terminal).await?,
             Command::Key {
                 command: KeyCommand::Create { name, organization },

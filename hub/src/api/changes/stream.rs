@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct StreamParams {
+pub(super) struct StreamParams {
     /// After this `seq`; from now on unless given. `Last-Event-ID` says the same and weighs more.
     after: Option<i64>,
     /// Of this sort of thing only: `event`, `connection`, `conflict`, `mirror`.

@@ -165,7 +165,7 @@ impl OccurrenceOut {
 
 /// Whether the text, in lower case already, is in one of an event's texts.
 #[must_use]
-pub fn mentions(content: &Content, lower: &str) -> bool {
+pub(super) fn mentions(content: &Content, lower: &str) -> bool {
     let mut parts = std::iter::once(&content.fields).chain(content.overrides.values());
     parts.any(|fields| {
         let texts = ["title", "location", "description"]

@@ -3,3 +3,4 @@
 pub mod conformance;
 pub mod corpus;
 pub mod harness;
+pub mod store_suite;

@@ -1,0 +1,229 @@
+//! Jobs, bells, idempotency keys.
+
+use std::sync::atomic::Ordering;
+
+use model::{JobId, OrganizationId};
+use serde_json::json;
+use store::{ConnectionPatch, IdempotencyClaim, JobFilter, JobState, Paging};
+use sync::ports::{Effect, Jobs, Store};
+use sync::state::{Health, Origin};
+use testkit::store_suite::world::START_MS;
+
+use crate::{DAY_MS, settled};
+
+#[tokio::test]
+async fn the_bells_ring_after_the_commit_and_only_then() {
+    let (bench, world) = settled().await;
+    let org = &world.organization;
+    let mut changes = bench.store.subscribe_changes();
+    let mut jobs = bench.store.subscribe_jobs();
+    jobs.mark_unchanged();
+    let (_, _, taken) = world.arrival("One", "a");
+    bench.commit(&world, taken).await;
+    let head = changes.recv().await.unwrap();
+    assert_eq!(head.organization, *org);
+    assert_eq!(
+        bench
+            .store
+            .changes_after(org, head.seq - 1, None, 9)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(!jobs.has_changed().unwrap());
+    let (_, _, mut refused) = world.arrival("Two", "a");
+    refused.push(Effect::Enqueue(Box::new(world.push(START_MS))));
+    assert!(bench.store.commit(org, None, refused).await.is_err());
+    assert!(changes.try_recv().is_err() && !jobs.has_changed().unwrap());
+    bench
+        .commit(&world, vec![Effect::Enqueue(Box::new(world.push(START_MS)))])
+        .await;
+    jobs.changed().await.unwrap();
+    assert!(changes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn jobs_show_their_progress_and_their_end() {
+    let (bench, world) = settled().await;
+    let org = &world.organization;
+    let queued = bench.store.enqueue(world.sync(START_MS + 7)).await.unwrap();
+    assert_eq!(
+        (queued.state, queued.attempts, queued.run_at),
+        (JobState::Queued, 0, START_MS + 7)
+    );
+    let joined = bench.store.enqueue(world.sync(START_MS)).await.unwrap();
+    assert_eq!((joined.id.clone(), joined.run_at), (queued.id.clone(), START_MS));
+    assert_eq!(bench.store.next_due().await.unwrap(), Some(START_MS));
+    let claimed = bench
+        .store
+        .claim("node", START_MS, 1_000, 1)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        bench.store.next_due().await.unwrap(),
+        Some(START_MS + 1_000),
+        "the end of the lease"
+    );
+    bench
+        .store
+        .heartbeat(&claimed.fence, START_MS + 9_000, 12, Some(40))
+        .await
+        .unwrap();
+    let running = bench.store.job(org, &queued.id).await.unwrap().unwrap();
+    assert_eq!(
+        (running.state, running.done, running.total),
+        (JobState::Running, 12, Some(40))
+    );
+    bench
+        .store
+        .finish(&claimed.fence, START_MS + 5, Ok(json!({"pulled": 40})))
+        .await
+        .unwrap();
+    let ended = bench.store.job(org, &queued.id).await.unwrap().unwrap();
+    assert_eq!(
+        (ended.state, ended.result),
+        (JobState::Succeeded, Some(json!({"pulled": 40})))
+    );
+    assert_eq!(ended.finished_at, Some(START_MS + 5));
+    assert_eq!(bench.store.next_due().await.unwrap(), None);
+    assert!(
+        bench
+            .store
+            .job(&OrganizationId::new(9, 9), &queued.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(bench.store.job(org, &JobId::new(9, 9)).await.unwrap().is_none());
+    bench.store.enqueue(world.push(START_MS)).await.unwrap();
+    let filter = JobFilter {
+        state: Some(JobState::Queued),
+        connection: Some(world.connection.id.clone()),
+    };
+    assert_eq!(
+        bench
+            .store
+            .jobs(org, &filter, &Paging::first(9))
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
+    assert_eq!(
+        bench
+            .store
+            .jobs(org, &JobFilter::default(), &Paging::first(9))
+            .await
+            .unwrap()
+            .items
+            .len(),
+        2
+    );
+    assert_eq!(
+        bench.store.cancel_jobs(org, &world.connection.id).await.unwrap(),
+        1
+    );
+    bench.store.sweep(START_MS + 8 * DAY_MS).await.unwrap();
+    assert!(
+        bench
+            .store
+            .jobs(org, &JobFilter::default(), &Paging::first(9))
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_due_when_its_last_sync_is_long_ago_and_none_waits() {
+    let (bench, world) = settled().await;
+    let id = (world.organization.clone(), world.connection.id.clone());
+    let due = async |now: i64| bench.store.due_connections(now, 60_000).await.unwrap();
+    assert_eq!(due(START_MS).await, [id.clone()], "never synced");
+    bench.store.enqueue(world.sync(START_MS)).await.unwrap();
+    assert!(due(START_MS).await.is_empty(), "a sync waits");
+    let job = bench
+        .store
+        .claim("node", START_MS, 1_000, 1)
+        .await
+        .unwrap()
+        .remove(0);
+    assert!(due(START_MS).await.is_empty(), "a sync runs");
+    let failure = sync::ports::JobFailure {
+        code: "x".to_owned(),
+        message: "y".to_owned(),
+        retry_at: None,
+    };
+    bench
+        .store
+        .finish(&job.fence, START_MS, Err(failure))
+        .await
+        .unwrap();
+    assert!(due(START_MS + 59_999).await.is_empty(), "it failed a moment ago");
+    assert_eq!(due(START_MS + 60_000).await, [id.clone()]);
+    bench.store.enqueue(world.push(START_MS)).await.unwrap();
+    assert_eq!(due(START_MS + 60_000).await, [id], "a push is not a sync");
+    for health in [Health::Paused, Health::NeedsReauth] {
+        let patch = ConnectionPatch {
+            health: Some((health, None)),
+            ..ConnectionPatch::default()
+        };
+        bench
+            .store
+            .update_connection(&world.organization, &world.connection.id, &patch, &Origin::Hub)
+            .await
+            .unwrap();
+        assert!(due(START_MS + DAY_MS).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_lets_a_request_happen_once_for_a_day() {
+    let (bench, world) = settled().await;
+    let org = &world.organization;
+    let claim = async |hash: &str| bench.store.claim_idempotency(org, "key", hash).await.unwrap();
+    assert_eq!(claim("a").await, IdempotencyClaim::Fresh);
+    assert_eq!(claim("a").await, IdempotencyClaim::InProgress);
+    assert_eq!(claim("b").await, IdempotencyClaim::Mismatch);
+    bench.store.abandon_idempotency(org, "key").await.unwrap();
+    assert_eq!(claim("a").await, IdempotencyClaim::Fresh);
+    bench
+        .store
+        .complete_idempotency(org, "key", 201, "{\"data\":1}")
+        .await
+        .unwrap();
+    let replay = IdempotencyClaim::Replay {
+        status: 201,
+        body: "{\"data\":1}".to_owned(),
+    };
+    assert_eq!(claim("a").await, replay);
+    assert_eq!(claim("b").await, IdempotencyClaim::Mismatch);
+    bench.store.abandon_idempotency(org, "key").await.unwrap();
+    assert_eq!(claim("a").await, replay, "what was carried out is not given up");
+    let stranger = OrganizationId::new(9, 9);
+    assert_eq!(
+        bench
+            .store
+            .claim_idempotency(&stranger, "key", "z")
+            .await
+            .unwrap(),
+        IdempotencyClaim::Fresh
+    );
+    bench.clock.0.store(START_MS + 5 * 60_000, Ordering::SeqCst);
+    let again = bench
+        .store
+        .claim_idempotency(&stranger, "key", "z")
+        .await
+        .unwrap();
+    assert_eq!(
+        again,
+        IdempotencyClaim::Fresh,
+        "an abandoned claim is free after five minutes"
+    );
+    bench.clock.0.store(START_MS + DAY_MS, Ordering::SeqCst);
+    assert_eq!(claim("b").await, IdempotencyClaim::Fresh);
+}

@@ -1,0 +1,55 @@
+//! The behaviour suite of the engine's ports, on SQLite.
+
+mod place;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connector_sdk::Credentials;
+use model::OrganizationId;
+use place::Place;
+use store::SqliteStore;
+use sync::ports::{Jobs, Store};
+use sync::state::{Connection, FeedEntry, Origin};
+use testkit::store_suite::Subject;
+
+struct OnSqlite {
+    store: SqliteStore,
+    _place: Place,
+}
+
+#[async_trait]
+impl Subject for OnSqlite {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.store.clone())
+    }
+
+    fn jobs(&self) -> Arc<dyn Jobs> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn add_connection(&self, connection: &Connection) -> anyhow::Result<()> {
+        Ok(self
+            .store
+            .insert_connection(connection, &Credentials::default(), &Origin::Hub)
+            .await?)
+    }
+
+    async fn feed(&self, organization: &OrganizationId) -> anyhow::Result<Vec<(i64, FeedEntry)>> {
+        let changes = self.store.changes_after(organization, 0, None, u32::MAX).await?;
+        Ok(changes
+            .into_iter()
+            .map(|change| (change.seq, change.entry))
+            .collect())
+    }
+}
+
+async fn on_sqlite() -> OnSqlite {
+    let place = Place::new();
+    OnSqlite {
+        store: place.open().await,
+        _place: place,
+    }
+}
+
+testkit::store_suite!(on_sqlite);

@@ -1,0 +1,217 @@
+//! Effects, each for itself: what they change, and what they leave alone.
+
+use anyhow::ensure;
+use connector_sdk::Cursor;
+use model::FieldPath;
+use serde_json::json;
+use sync::ports::Effect;
+use sync::state::{Health, Link, LinkState};
+
+use super::Subject;
+use super::commits::{clash, intent, is_stale, next_revision};
+use super::world::{START_MS, World, collection};
+
+/// Nothing stays behind that would be mistaken for a later link's.
+pub async fn a_dropped_link_takes_what_hangs_on_it_and_frees_its_remote_object(
+    subject: &dyn Subject,
+) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (record, link, mut effects) = world.arrival("One", "a");
+    let open = intent(&world, &link);
+    effects.push(Effect::OpenIntent(Box::new(open.clone())));
+    store.commit(org, None, effects).await?;
+    let (_, again, effects) = world.arrival("Again", "a");
+    let mut drop = vec![
+        Effect::DropLink {
+            link: link.id.clone(),
+            revision: 1,
+        },
+        Effect::CloseIntent(open.id),
+    ];
+    drop.extend(effects);
+    store.commit(org, None, drop).await?;
+    ensure!(store.link(org, &link.id).await?.is_none());
+    ensure!(store.raws(org, &link.id).await?.is_empty());
+    ensure!(store.open_intents(org, &world.connection.id).await?.is_empty());
+    ensure!(store.record(org, &record.id).await? == Some(record));
+    let mut smaller = next_revision(&again);
+    smaller.parts.clear();
+    store
+        .commit(org, None, vec![Effect::UpdateLink(Box::new(smaller))])
+        .await?;
+    ensure!(
+        store.raws(org, &again.id).await?.is_empty(),
+        "the original of a part goes with the part"
+    );
+    ensure!(store.known(org, &world.work.id).await?.is_empty());
+    Ok(())
+}
+
+/// What one account said is on its way to the others, and nobody puts such a link to rest unknowing.
+pub async fn a_touch_marks_the_other_links_and_makes_their_readers_stale(
+    subject: &dyn Subject,
+) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (record, link, effects) = world.arrival("One", "a");
+    let other = world.link(&record, &world.home, "b");
+    store.commit(org, None, effects).await?;
+    let effects = vec![
+        Effect::CreateLink(Box::new(other.clone())),
+        Effect::Touch {
+            record: record.id.clone(),
+            except: Some(link.id.clone()),
+        },
+    ];
+    store.commit(org, None, effects).await?;
+    let touched = Link {
+        revision: 2,
+        state: LinkState::Pending,
+        dirty: true,
+        ..other.clone()
+    };
+    let links = store.links_of(org, &record.id).await?;
+    ensure!(links == [link.clone(), touched.clone()], "{links:?}");
+    let unknowing = Link { revision: 2, ..other };
+    ensure!(is_stale(
+        store
+            .commit(org, None, vec![Effect::UpdateLink(Box::new(unknowing))])
+            .await
+    ));
+    let refused = Link {
+        revision: 3,
+        state: LinkState::Rejected {
+            reason: "full".to_owned(),
+        },
+        ..touched
+    };
+    let effects = vec![
+        Effect::UpdateLink(Box::new(refused.clone())),
+        Effect::Touch {
+            record: record.id.clone(),
+            except: None,
+        },
+    ];
+    store.commit(org, None, effects).await?;
+    let links = store.links_of(org, &record.id).await?;
+    ensure!(
+        links[0]
+            == Link {
+                revision: 2,
+                state: LinkState::Pending,
+                dirty: true,
+                ..link
+            }
+    );
+    ensure!(
+        links[1]
+            == Link {
+                revision: 4,
+                dirty: true,
+                ..refused
+            },
+        "a refusal stays in sight"
+    );
+    Ok(())
+}
+
+/// A provider's listing says nothing of where the hub stands.
+pub async fn a_listing_keeps_what_the_hub_knows_of_a_collection(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let mut off = world.work.clone();
+    off.enabled = false;
+    let effects = vec![
+        Effect::PutCursor {
+            collection: world.work.id.clone(),
+            cursor: Some(Cursor("here".to_owned())),
+            enumerated_at: Some(START_MS),
+        },
+        Effect::PutCollection(Box::new(off)),
+    ];
+    store.commit(org, None, effects).await?;
+    let mut listed = collection(&world.connection, "/work/");
+    listed.remote.name = "Renamed".to_owned();
+    store
+        .commit(org, None, vec![Effect::PutCollection(Box::new(listed.clone()))])
+        .await?;
+    let now = store.collection(org, &world.work.id).await?;
+    let now = now.ok_or_else(|| anyhow::anyhow!("the collection is not there"))?;
+    ensure!(now.remote.name == "Renamed" && !now.enabled && now.enumerated_at == Some(START_MS));
+    ensure!(now.cursor == Some(Cursor("here".to_owned())));
+    ensure!(
+        store.collection(org, &listed.id).await?.is_none(),
+        "it is the one that was known"
+    );
+    Ok(())
+}
+
+/// Two people who resolve at once do not both succeed.
+pub async fn a_conflict_is_resolved_once(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (record, link, mut effects) = world.arrival("One", "a");
+    let conflict = clash(&world, &record, &link);
+    effects.push(Effect::PutConflict(Box::new(conflict.clone())));
+    store.commit(org, None, effects).await?;
+    let resolve = |at| Effect::ResolveConflict {
+        conflict: conflict.id.clone(),
+        at,
+    };
+    store.commit(org, None, vec![resolve(START_MS + 1)]).await?;
+    ensure!(is_stale(
+        store.commit(org, None, vec![resolve(START_MS + 2)]).await
+    ));
+    let now = store.conflict(org, &conflict.id).await?;
+    ensure!(now.is_some_and(|now| now.resolved_at == Some(START_MS + 1)));
+    Ok(())
+}
+
+/// Someone paused the connection while a sync was on.
+pub async fn a_pause_outlives_the_reports_of_a_sync(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let report = |health, reason: Option<&str>| Effect::SetHealth {
+        connection: world.connection.id.clone(),
+        health,
+        reason: reason.map(str::to_owned),
+        synced_at: None,
+    };
+    store
+        .commit(org, None, vec![report(Health::Paused, Some("holidays"))])
+        .await?;
+    store
+        .commit(org, None, vec![report(Health::Active, None)])
+        .await?;
+    let now = store.connection(org, &world.connection.id).await?;
+    ensure!(
+        now.is_some_and(
+            |now| now.health == Health::Paused && now.health_reason.as_deref() == Some("holidays")
+        )
+    );
+    Ok(())
+}
+
+/// A create that is tried again keeps its name, and with it the remote id that derives from it.
+pub async fn an_intent_of_the_same_id_is_written_over(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (_, link, mut effects) = world.arrival("One", "a");
+    let mut open = intent(&world, &link);
+    effects.push(Effect::OpenIntent(Box::new(open.clone())));
+    store.commit(org, None, effects).await?;
+    open.sent.set(&FieldPath::master("title"), Some(json!("Later")));
+    open.changed.insert(FieldPath::master("location"));
+    store
+        .commit(org, None, vec![Effect::OpenIntent(Box::new(open.clone()))])
+        .await?;
+    ensure!(store.open_intents(org, &world.connection.id).await? == [open]);
+    Ok(())
+}

@@ -84,7 +84,7 @@ pub static EVENT_ROWS: &[Row] = &[
     row("status", "status", Codec::Choice(&STATUS)),
     row("visibility", "visibility", Codec::Choice(&VISIBILITY)),
     row("busy", "transparency", Codec::Flag(&TRANSPARENCY)),
-    // The vendor sets it: "The organizer of the event" cannot be changed but by moving the event.
+    // "To change the organizer, use the move operation. Read-only, except when importing an event."
     read_only("organizer", "organizer", Codec::Person),
     row("attendees", "attendees", Codec::Attendees),
     row("my_response", "attendees", Codec::MyResponse),

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use crate::engine::{Problem, typed};
 use crate::google::tree::{Json, text};
 
-/// "The maximum size of a property's key is 44 characters".
+/// Longest key of a property, in characters; longer ones are dropped by Google without a word.
 const MAX_KEY: usize = 44;
-/// "and its value is 1024 characters. Properties exceeding this limit are silently dropped."
+/// Longest value of a property, in characters; likewise.
 const MAX_VALUE: usize = 1024;
 /// What the name of an own field begins with.
 const CUSTOM: &str = "concord.x.";

@@ -96,7 +96,9 @@ impl ProviderPool {
         credentials: Credentials,
     ) -> Result<Provider, Error> {
         let service = self.service(provider)?;
-        self.assemble(service, limiter_of(service), config, credentials)
+        // Neither limited nor tried again: a person waits for one answer.
+        let network = Box::new(service.transport.clone());
+        self.context(service, network, config, credentials)
     }
 
     /// Forgets what is kept of a connection that is gone.
@@ -126,23 +128,30 @@ impl ProviderPool {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn assemble(
+    fn layered(
         &self,
         service: &Service,
         limiter: Option<Arc<DefaultDirectRateLimiter>>,
-        config: &Map<String, Value>,
-        credentials: Credentials,
-    ) -> Result<Provider, Error> {
-        let info = service.connector.info();
+    ) -> Box<dyn HttpTransport> {
         let network: Box<dyn HttpTransport> = match limiter {
             Some(limiter) => Box::new(RateLimit::new(service.transport.clone(), limiter)),
             None => Box::new(service.transport.clone()),
         };
-        let retried = RetryIdempotent::new(network, Arc::clone(&self.clock));
+        Box::new(RetryIdempotent::new(network, Arc::clone(&self.clock)))
+    }
+
+    fn context(
+        &self,
+        service: &Service,
+        transport: Box<dyn HttpTransport>,
+        config: &Map<String, Value>,
+        credentials: Credentials,
+    ) -> Result<Provider, Error> {
+        let info = service.connector.info();
         Ok(Provider {
             connector: Arc::clone(&service.connector),
             ctx: Context {
-                http: Arc::new(Metrics::new(retried, info.id)),
+                http: Arc::new(Metrics::new(transport, info.id)),
                 base_url: base_url(config, info.default_base_url)?,
                 credentials: Arc::new(credentials),
                 config: Arc::new(config.clone()),
@@ -166,7 +175,8 @@ impl ProviderPool {
     async fn open_with(&self, connection: &Connection, kept: &Kept) -> Result<Provider, Error> {
         let service = self.service(&connection.provider)?;
         let credentials = self.credentials(connection).await?;
-        self.assemble(service, kept.limiter.clone(), &connection.config, credentials)
+        let transport = self.layered(service, kept.limiter.clone());
+        self.context(service, transport, &connection.config, credentials)
     }
 }
 

@@ -22,7 +22,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 /// How a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum StateOut {
+pub enum JobStateOut {
     /// It waits, for the first time or for another attempt.
     Queued,
     /// Someone works on it.
@@ -35,7 +35,7 @@ pub enum StateOut {
     Cancelled,
 }
 
-impl From<JobState> for StateOut {
+impl From<JobState> for JobStateOut {
     fn from(state: JobState) -> Self {
         match state {
             JobState::Queued => Self::Queued,
@@ -47,14 +47,14 @@ impl From<JobState> for StateOut {
     }
 }
 
-impl From<StateOut> for JobState {
-    fn from(state: StateOut) -> Self {
+impl From<JobStateOut> for JobState {
+    fn from(state: JobStateOut) -> Self {
         match state {
-            StateOut::Queued => Self::Queued,
-            StateOut::Running => Self::Running,
-            StateOut::Done => Self::Succeeded,
-            StateOut::Failed => Self::Failed,
-            StateOut::Cancelled => Self::Cancelled,
+            JobStateOut::Queued => Self::Queued,
+            JobStateOut::Running => Self::Running,
+            JobStateOut::Done => Self::Succeeded,
+            JobStateOut::Failed => Self::Failed,
+            JobStateOut::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -71,7 +71,7 @@ pub struct JobOut {
     /// The mirror it works on.
     pub mirror_id: Option<MirrorId>,
     /// How it stands.
-    pub state: StateOut,
+    pub state: JobStateOut,
     /// How far it is.
     pub progress: ProgressOut,
     /// How often it was begun.
@@ -146,7 +146,7 @@ impl From<Job> for JobOut {
 #[into_params(parameter_in = Query)]
 struct ListParams {
     /// In this state.
-    state: Option<StateOut>,
+    state: Option<JobStateOut>,
     /// On this connection.
     connection_id: Option<String>,
     /// At most so many, from 1 to 200; 50 unless said.

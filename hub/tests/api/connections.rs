@@ -29,7 +29,7 @@ async fn a_new_connection_shows_its_collections_and_syncs_at_once() {
     assert_eq!(job["state"], "done", "{job}");
     let read = server.get(&path_of(&made)).await.data();
     assert_eq!(read["health"], "active", "{read}");
-    assert_eq!(read["collections"][0]["objects"], 2, "{read}");
+    assert_eq!(read["collections"][0]["records"], 2, "{read}");
     assert!(read["synced_at"].is_string(), "{read}");
 }
 
@@ -50,14 +50,14 @@ async fn a_sync_on_request_takes_in_what_changed() {
         .data();
     assert_eq!(planned.as_array().unwrap().len(), 1, "{planned}");
     let before = server.get(&path).await.data();
-    assert_eq!(before["collections"][0]["objects"], 2, "a dry run stores nothing");
+    assert_eq!(before["collections"][0]["records"], 2, "a dry run stores nothing");
 
     let answer = server.post(&format!("{path}/sync"), json!({})).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let job = server.ended_job(answer.data()["id"].as_str().unwrap()).await;
     assert_eq!(job["state"], "done", "{job}");
     let after = server.get(&path).await.data();
-    assert_eq!(after["collections"][0]["objects"], 3, "{after}");
+    assert_eq!(after["collections"][0]["records"], 3, "{after}");
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_paused_connection_rests_until_it_is_woken() {
     let jobs = server.get("/v1/jobs?limit=1").await.data();
     server.ended_job(jobs[0]["id"].as_str().unwrap()).await;
     let read = server.get(&path).await.data();
-    assert_eq!(read["collections"][0]["objects"], 3, "waking syncs: {read}");
+    assert_eq!(read["collections"][0]["records"], 3, "waking syncs: {read}");
 }
 
 #[tokio::test]

@@ -204,7 +204,7 @@ async fn connections_are_looked_at_again_by_themselves() {
     let path = format!("/v1/connections/{}", made["id"].as_str().unwrap());
     testkit::harness::until("the third event", LIMIT, async || {
         let read = server.get(&path).await.data();
-        (read["collections"][0]["objects"] == 3).then_some(())
+        (read["collections"][0]["records"] == 3).then_some(())
     })
     .await
     .unwrap();

@@ -17,15 +17,13 @@ fn concord(folder: &Path) -> Program {
 async fn serve(folder: &Path) -> (RunningProgram, String, Option<String>) {
     let mut running = concord(folder).arg("serve").start().unwrap();
     let url = running
-        .wait_for_line("its address", LIMIT, |line| {
+        .wait_for_line(LIMIT, |line| {
             line.strip_prefix("Concord listens at ").map(str::to_owned)
         })
         .await
         .unwrap();
     running
-        .wait_for_line("the end of its greeting", LIMIT, |line| {
-            line.contains("/docs").then_some(())
-        })
+        .wait_for_line(LIMIT, |line| line.contains("/docs").then_some(()))
         .await
         .unwrap();
     let secret = running

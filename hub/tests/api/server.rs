@@ -43,8 +43,12 @@ pub(crate) async fn start_server() -> TestServer {
 pub(crate) async fn start_server_with(settings: &str) -> TestServer {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("concord.db");
+    let interval = match settings.contains("sync_interval_seconds") {
+        true => "",
+        false => "sync_interval_seconds = 3600\n",
+    };
     let text = format!(
-        "listen = \"127.0.0.1:0\"\ndatabase_url = \"sqlite://{}\"\nsync_interval_seconds = 3600\n{settings}",
+        "listen = \"127.0.0.1:0\"\ndatabase_url = \"sqlite://{}\"\n{interval}{settings}",
         database.display()
     );
     let server = Server::start(&Config::from_toml(&text).unwrap()).await.unwrap();

@@ -1,10 +1,23 @@
 //! Another tenant's object is a 404, on every route that names one. The routes come from the OpenAPI document, so a
 //! new one cannot be forgotten.
 
+use ::sync::ports::{Effect, Store as _};
+use ::sync::state::Conflict;
+use connector_sdk::{Clock as _, SystemClock};
+use hub::entropy::SystemEntropy;
+use hub::state::id_parts;
+use model::ConflictId;
 use reqwest::Method;
 use serde_json::{Value, json};
+use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
+use store::{LinkFilter, Paging};
 
-use crate::server::{TestServer, calendar_server, start_server};
+use crate::server::{PASSWORD, TestServer, USER, start_server};
+
+const SERIES: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Concord//test//EN\r\nBEGIN:VEVENT\r\n\
+     UID:series@example.com\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260302T090000Z\r\nDTEND:20260302T100000Z\r\n\
+     RRULE:FREQ=DAILY;COUNT=5\r\nSUMMARY:Standup\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+const START: &str = "2026-03-02T09:00:00";
 
 /// Every operation of the API.
 pub(crate) fn operations() -> Vec<(Method, String)> {
@@ -21,37 +34,89 @@ pub(crate) fn operations() -> Vec<(Method, String)> {
     paths.iter().flat_map(of_path).collect()
 }
 
-/// The path with ids of the first tenant's own objects in it.
-async fn with_real_ids(server: &TestServer, path: &str) -> String {
-    let first_of = async |list: &str| {
-        let listed = server.get(list).await.data();
-        let id = listed[0]["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{list} is empty: {listed}"));
-        id.to_owned()
-    };
-    let list = match path.split('/').nth(2).unwrap() {
-        "connections" => "/v1/connections",
-        "jobs" => "/v1/jobs",
-        "api-keys" => "/v1/api-keys",
-        other => panic!("say here which object of the first tenant `{other}` is tried with"),
-    };
-    path.replace("{id}", &first_of(list).await)
+/// A tenant with an object of every sort: a series, something unreadable, a mirror, a conflict.
+async fn tenant_with_everything() -> (TestServer, CaldavServer) {
+    let work = CalendarConfig::new("work")
+        .object("series.ics", SERIES)
+        .object("broken.ics", "BEGIN:VCALENDAR\r\nnonsense");
+    let account = AccountConfig::new(USER)
+        .password(PASSWORD)
+        .calendar(work)
+        .calendar(CalendarConfig::new("home"));
+    let calendars = CaldavServer::start(simulators::caldav::Config::with_account(account))
+        .await
+        .unwrap();
+    let server = start_server().await;
+    let made = server.connect(&calendars).await;
+    let member = |index: usize| json!({"collection_id": made["collections"][index]["id"], "role": "both"});
+    let mirror = server
+        .post(
+            "/v1/mirrors",
+            json!({"name": "both", "members": [member(0), member(1)]}),
+        )
+        .await;
+    assert_eq!(mirror.status, 201, "{}", mirror.text);
+    put_conflict(&server).await;
+    (server, calendars)
 }
 
-/// A body that would be accepted from the object's owner.
+async fn put_conflict(server: &TestServer) {
+    let store = server.server.state().unscoped_store();
+    let organization = store.organizations().await.unwrap().remove(0).id;
+    let links = store
+        .links(&organization, &LinkFilter::default(), &Paging::first(1))
+        .await
+        .unwrap();
+    let link = &links.items[0];
+    let (now_ms, random) = id_parts(&SystemClock, &SystemEntropy);
+    let conflict = Conflict {
+        id: ConflictId::new(now_ms, random),
+        organization: organization.clone(),
+        record: link.record.clone(),
+        link: link.id.clone(),
+        path: Some(model::FieldPath::master("title")),
+        base: None,
+        hub: Some(json!("ours")),
+        remote: Some(json!("theirs")),
+        winner: None,
+        rule: conflict::Rule::Ask,
+        resolved_at: None,
+        created_at: SystemClock.now_ms(),
+    };
+    let effects = vec![Effect::PutConflict(Box::new(conflict))];
+    store.commit(&organization, None, effects).await.unwrap();
+}
+
+/// The path with ids of the first tenant's own objects in it.
+async fn with_real_ids(server: &TestServer, path: &str) -> String {
+    let (list, _) = path
+        .split_once("/{id}")
+        .unwrap_or_else(|| panic!("what does {path} name?"));
+    let listed = server.get(list).await.data();
+    let id = listed[0]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{list} is empty: {listed}"));
+    path.replace("{id}", id).replace("{start}", START)
+}
+
+/// A body that the object's owner could send.
 fn body_for(method: &Method, path: &str) -> Option<Value> {
     match (method.as_str(), path) {
         ("GET" | "DELETE", _) => None,
+        (_, "/v1/conflicts/{id}/resolve") => Some(json!({"take": "hub"})),
+        (_, "/v1/calendars/{id}") => Some(json!({"enabled": true})),
         _ => Some(json!({})),
     }
 }
 
+/// Lists that are about the caller or the server and not about objects.
+fn is_never_empty(path: &str) -> bool {
+    matches!(path, "/v1/connectors" | "/v1/api-keys" | "/v1/changes/stream")
+}
+
 #[tokio::test]
 async fn anothers_objects_are_not_found_on_any_route_and_in_no_list() {
-    let server = start_server().await;
-    let calendars = calendar_server().await;
-    server.connect(&calendars).await;
+    let (server, _calendars) = tenant_with_everything().await;
     let stranger = server.other_tenant().await;
     let mut tried = 0;
     for (method, path) in operations() {
@@ -64,23 +129,53 @@ async fn anothers_objects_are_not_found_on_any_route_and_in_no_list() {
             let answer = server.send(method.clone(), &real, body, &stranger).await;
             assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
             answer.failure(404, "not_found");
-            tried += 1;
-        } else if method == Method::GET && !matches!(path.as_str(), "/v1/connectors" | "/v1/api-keys") {
-            let answer = server.send(method.clone(), &path, None, &stranger).await;
-            if answer.status == 200 {
-                assert_eq!(
-                    answer.json()["data"],
-                    json!([]),
-                    "{method} {path} shows another's objects"
-                );
+            if method == Method::GET {
+                let own = server.get(&real).await;
+                assert_eq!(own.status, 200, "the owner finds {real}: {}", own.text);
             }
+            tried += 1;
+        } else if method == Method::GET && !is_never_empty(&path) {
+            let answer = server.send(method, &path, None, &stranger).await;
+            assert_eq!(answer.data(), json!([]), "{path} shows another's objects");
         }
     }
-    assert!(tried >= 6, "the walk found the routes");
+    assert!(tried >= 20, "the walk found the routes, {tried} of them");
     let mine = server.get("/v1/connections").await.data();
     assert_eq!(
         mine.as_array().unwrap().len(),
         1,
         "the owner still has it: {mine}"
     );
+}
+
+#[tokio::test]
+async fn anothers_collections_cannot_be_named_in_a_body() {
+    let (server, _calendars) = tenant_with_everything().await;
+    let stranger = server.other_tenant().await;
+    let listed = server.get("/v1/calendars").await.data();
+    let (one, two) = (&listed[0]["id"], &listed[1]["id"]);
+    let member = |id: &Value| json!({"collection_id": id, "role": "both"});
+    let start = json!({"kind": "zoned", "wall": START, "zone": "UTC"});
+    for (path, body) in [
+        (
+            "/v1/mirrors",
+            json!({"name": "theft", "members": [member(one), member(two)]}),
+        ),
+        (
+            "/v1/events",
+            json!({"calendar_id": one, "title": "theft", "start": start, "end": start}),
+        ),
+        (
+            "/v1/free-busy",
+            json!({"from": "2026-03-01T00:00:00Z", "to": "2026-03-08T00:00:00Z", "calendar_ids": [one]}),
+        ),
+    ] {
+        let answer = server.send(Method::POST, path, Some(body), &stranger).await;
+        assert!(
+            matches!(answer.status, 404 | 422),
+            "{path}: {} {}",
+            answer.status,
+            answer.text
+        );
+    }
 }

@@ -13,7 +13,7 @@ use axum::response::Response;
 use model::{CollectionId, ConnectionId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use store::{ConnectionPatch, Paging, QuarantineFilter};
+use store::ConnectionPatch;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -306,18 +306,8 @@ async fn detail(caller: &Caller, connection: Connection) -> Result<ConnectionDet
     let (store, organization) = (caller.store(), &caller.organization);
     let mut collections = Vec::new();
     for collection in store.collections(organization, &connection.id).await? {
-        let filter = QuarantineFilter {
-            collection: Some(collection.id.clone()),
-        };
-        let known = store.known(organization, &collection.id).await?;
-        let quarantined = store
-            .quarantined(organization, &filter, &Paging::first(1_000))
-            .await?;
-        collections.push(CollectionOut::of(
-            collection,
-            known.len(),
-            quarantined.items.len(),
-        ));
+        let counts = store.link_counts(organization, &collection.id).await?;
+        collections.push(CollectionOut::of(collection, counts));
     }
     Ok(ConnectionDetail {
         connection: connection.into(),

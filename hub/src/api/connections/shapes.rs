@@ -6,6 +6,7 @@ use connector_sdk::Access;
 use model::{CollectionId, ConnectionId, JobId, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use store::LinkCounts;
 use sync::state::{Collection, Connection, Health};
 use utoipa::ToSchema;
 
@@ -138,17 +139,21 @@ pub struct CollectionOut {
     /// Set when a pull stopped because it would have deleted too much: what it would have done. Start a sync with
     /// `approve_deletes=true` to let it.
     pub hold: Option<String>,
-    /// Objects at the provider that the hub holds; those in quarantine are among them.
-    pub objects: usize,
-    /// Objects that could not be understood, up to 1000.
-    pub quarantined: usize,
+    /// Records that are tied to an object in it.
+    pub records: i64,
+    /// Of these, those that have something on its way.
+    pub pending: i64,
+    /// Of these, those whose last change the provider refused for good; `/v1/links` says why.
+    pub rejected: i64,
+    /// Objects that could not be understood; `/v1/quarantine` says why.
+    pub quarantined: i64,
     /// When it was last read from end to end.
     #[schema(format = DateTime)]
     pub enumerated_at: Option<String>,
 }
 
 impl CollectionOut {
-    pub(super) fn of(collection: Collection, objects: usize, quarantined: usize) -> Self {
+    pub(super) fn of(collection: Collection, counts: LinkCounts) -> Self {
         Self {
             id: collection.id,
             kind: collection.remote.kind,
@@ -160,8 +165,10 @@ impl CollectionOut {
             },
             enabled: collection.enabled,
             hold: collection.hold,
-            objects,
-            quarantined,
+            records: counts.synced + counts.pending + counts.rejected,
+            pending: counts.pending,
+            rejected: counts.rejected,
+            quarantined: counts.quarantined,
             enumerated_at: collection.enumerated_at.map(moment),
         }
     }

@@ -107,7 +107,7 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
         (Code::UnknownField, joined(path, named))
     } else if text.starts_with("missing field") {
         (Code::MissingField, joined(path, named))
-    } else if text.starts_with("invalid type") {
+    } else if text.starts_with("invalid type") || text.starts_with("invalid length") {
         (Code::WrongType, path.to_owned())
     } else {
         (Code::InvalidField, path.to_owned())
@@ -176,7 +176,7 @@ mod tests {
                 Code::InvalidField,
                 Some("inner.count"),
             ),
-            ("[]", Code::MissingField, Some("inner")),
+            ("[]", Code::WrongType, None),
         ] {
             let error = parse::<Outer>(text.as_bytes()).unwrap_err();
             assert_eq!(error.code, code, "{text}: {}", error.message);
@@ -184,10 +184,7 @@ mod tests {
                 .details
                 .as_ref()
                 .and_then(|details| details["path"].as_str());
-            assert!(
-                path.is_none() || named == path || text == "[]",
-                "{text}: {named:?}"
-            );
+            assert!(path.is_none() || named == path, "{text}: {named:?}");
         }
     }
 

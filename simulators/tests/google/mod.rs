@@ -4,7 +4,7 @@
 
 use http::Method;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulators::google_calendar::{
     AccountConfig, CalendarConfig, Config, GoogleCalendar, GoogleCalendarServer, ManualClock, Role,
 };
@@ -157,4 +157,32 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, Value), reqwes
         serde_json::from_slice(&body).unwrap()
     };
     Ok((status, body))
+}
+
+pub(crate) fn meeting(summary: &str) -> Value {
+    json!({
+        "summary": summary,
+        "start": {"dateTime": "2026-03-02T09:00:00+01:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-03-02T10:00:00+01:00", "timeZone": "Europe/Berlin"},
+    })
+}
+
+pub(crate) fn daily() -> Value {
+    let mut series = meeting("Stand-up");
+    series["id"] = json!("standup");
+    series["recurrence"] = json!(["RRULE:FREQ=DAILY;COUNT=5"]);
+    series
+}
+
+pub(crate) fn ids(list: &Value) -> Vec<&str> {
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect()
+}
+
+pub(crate) fn reason(answer: &Value) -> &str {
+    answer["error"]["errors"][0]["reason"].as_str().unwrap()
 }

@@ -28,12 +28,11 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Whether the series implies it, unchanged: then it has the etag and the time of change of its series.
+    /// Whether the series implies it, unchanged: then it has the etag of its series. (Google's etags of events stand
+    /// for the time of change, which such an occurrence shares with its series.)
     pub(crate) fn is_implied(&self) -> bool {
-        ["etag", "updated"].iter().any(|name| {
-            let own = self.event.get(name);
-            own.is_some() && own == self.master.get(name)
-        })
+        let etag = self.event.get("etag");
+        etag.is_some() && etag == self.master.get("etag")
     }
 
     pub(crate) fn version(&self) -> Option<RemoteVersion> {

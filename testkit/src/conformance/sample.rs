@@ -27,13 +27,13 @@ pub fn meeting(title: &str) -> Content {
     meeting
 }
 
-/// The occurrence of [`series`] that says something else.
+/// The occurrence of [`series()`] that says something else.
 #[must_use]
 pub fn edited() -> PartKey {
     PartKey::occurrence("2026-03-09T09:00:00")
 }
 
-/// The occurrence of [`series`] that is cancelled.
+/// The occurrence of [`series()`] that is cancelled.
 #[must_use]
 pub fn cancelled() -> PartKey {
     PartKey::occurrence("2026-03-16T09:00:00")

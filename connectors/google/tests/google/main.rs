@@ -27,7 +27,6 @@ const ZONE: &str = "Europe/Berlin";
 /// Google's stand-in and a connection to it.
 struct World {
     google: GoogleCalendarServer,
-    clock: ManualClock,
     ctx: Context,
 }
 
@@ -44,7 +43,7 @@ async fn world_with(change: impl FnOnce(Config) -> Config) -> World {
     let config = Config::new(clock.clock()).account(account).calendar(calendar);
     let google = GoogleCalendar::start(change(config)).await.unwrap();
     let ctx = context(&google.api_url(), &json!({"access_token": TOKEN}), &json!({})).unwrap();
-    World { google, clock, ctx }
+    World { google, ctx }
 }
 
 impl World {

@@ -31,8 +31,7 @@ pub(crate) async fn open(
     sqlx::query(
         "INSERT INTO intents
             (organization_id, id, link_id, connection_id, part, action, sent, changed, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (organization_id, id) DO UPDATE SET sent = excluded.sent, changed = excluded.changed",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(organization.as_str())
     .bind(intent.id.as_str())

@@ -19,6 +19,7 @@ impl Engine {
     ///
     /// # Errors
     /// Why nothing was changed.
+    #[expect(clippy::too_many_arguments, reason = "each is a word of the client's request")]
     pub async fn patch_occurrence(
         &self,
         organization: &OrganizationId,
@@ -268,7 +269,7 @@ fn tail(side: &Content, key: &PartKey) -> Result<Content, EditError> {
             .chain(
                 fields
                     .into_iter()
-                    .filter(|(name, _)| side.fields.get(name).is_none() && name != "status"),
+                    .filter(|(name, _)| !side.fields.contains_key(name) && name != "status"),
             ),
     );
     if let Some(recurrence) = side.fields.get("recurrence") {

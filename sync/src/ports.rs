@@ -107,7 +107,7 @@ pub enum Effect {
         /// What it would have done.
         reason: Option<String>,
     },
-    /// Writes down an intent. One of the same id is written over: a create that is tried again keeps its name.
+    /// Writes down an intent.
     OpenIntent(Box<Intent>),
     /// An intent's outcome is known.
     CloseIntent(IntentId),

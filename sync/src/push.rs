@@ -240,7 +240,7 @@ impl Run<'_> {
                 .await;
         };
         let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
-        let intent = self.open_intent(&work, &pending).await?;
+        let (intent, again) = self.open_intent(&work, pending).await?;
         let write = to_write(&intent, &work.link, &raws);
         let outcome = facet
             .apply(
@@ -262,40 +262,40 @@ impl Run<'_> {
                 self.summary.written += 1;
                 self.finish(scene, &intent, Outcome::Answered(applied)).await
             }
-            Err(error) => self.fail(scene, work, &intent, &write, error).await,
+            Err(error) => self.fail(scene, work, &intent, again, error).await,
         }
     }
 
-    /// Writes the intent down. A create that was tried before keeps its intent, so that both tries name the same
-    /// remote object (invariant 8).
-    async fn open_intent(&self, work: &Work, pending: &Pending) -> Result<Intent, Trouble> {
-        let open = self
-            .desk
-            .store
-            .open_intents(&self.organization, &self.connection.id)
-            .await?;
-        let earlier = open.into_iter().find(|intent| {
-            intent.link == work.link.id
-                && intent.action == IntentAction::Create
-                && pending.action == IntentAction::Create
-        });
+    /// Writes the intent down. A create that is in doubt is tried again as it was, name and content: both tries then
+    /// mean one object (invariant 8), and what changed since follows as an update. Whether it is such a try.
+    async fn open_intent(&self, work: &Work, pending: Pending) -> Result<(Intent, bool), Trouble> {
+        if pending.action == IntentAction::Create {
+            let open = self
+                .desk
+                .store
+                .open_intents(&self.organization, &self.connection.id)
+                .await?;
+            let earlier = open
+                .into_iter()
+                .find(|intent| intent.link == work.link.id && intent.action == IntentAction::Create);
+            if let Some(earlier) = earlier {
+                return Ok((earlier, true));
+            }
+        }
         let intent = Intent {
-            id: earlier.map_or_else(
-                || IntentId::new(self.desk.epoch_ms(), self.desk.random()),
-                |open| open.id,
-            ),
+            id: IntentId::new(self.desk.epoch_ms(), self.desk.random()),
             organization: self.organization.clone(),
             link: work.link.id.clone(),
             connection: self.connection.id.clone(),
-            part: pending.part.clone(),
+            part: pending.part,
             action: pending.action,
-            sent: pending.sent.clone(),
-            changed: pending.changed.clone(),
+            sent: pending.sent,
+            changed: pending.changed,
             created_at: self.desk.now_ms(),
         };
         self.commit(vec![Effect::OpenIntent(Box::new(intent.clone()))])
             .await?;
-        Ok(intent)
+        Ok((intent, false))
     }
 
     /// Records what a write came to. The record may have changed meanwhile, so it is read again, and again when
@@ -322,19 +322,17 @@ impl Run<'_> {
                         work.vanish(&self.desk, scene, &PartKey::MASTER);
                     }
                 }
+                Outcome::Deleted => {
+                    work.presume(&intent.sent, &intent.changed, &intent.sent);
+                    work.vanish(&self.desk, scene, &PartKey::MASTER);
+                }
                 Outcome::Found(object) => {
-                    let written = work.agreed(scene, &intent.sent, &intent.changed, object);
-                    work.settle(&self.desk, scene, &intent.sent, &written, object);
+                    let written = carried(scene, intent, object);
+                    work.presume(&intent.sent, &written, &scene.project(&intent.sent));
+                    work.meet_found(&self.desk, scene, &written, object);
                 }
                 Outcome::Answered(Applied::Stored(object)) => {
-                    let mut written = intent.changed.clone();
-                    if intent.action == IntentAction::Create
-                        && scene.capability.series == SeriesModel::PerPart
-                    {
-                        written.retain(|path| {
-                            path.part.is_master() || object.content.overrides.contains_key(&path.part)
-                        });
-                    }
+                    let written = carried(scene, intent, object);
                     work.settle(&self.desk, scene, &intent.sent, &written, object);
                 }
             }
@@ -370,7 +368,7 @@ impl Run<'_> {
         scene: &Scene,
         mut work: Work,
         intent: &Intent,
-        write: &Write,
+        again: bool,
         error: Error,
     ) -> Result<Ended, Trouble> {
         let close = Effect::CloseIntent(intent.id.clone());
@@ -383,24 +381,26 @@ impl Run<'_> {
                 let Some(facet) = scene.provider.connector.push() else {
                     return Ok(Ended::Rested);
                 };
-                match facet
-                    .probe(&scene.provider.ctx, &scene.collection.remote, write)
-                    .await?
-                {
+                let write = to_write(intent, &work.link, &BTreeMap::new());
+                let found = facet
+                    .probe(&scene.provider.ctx, &scene.collection.remote, &write)
+                    .await?;
+                match found {
                     Some(object) => self.finish(scene, intent, Outcome::Found(Box::new(object))).await,
+                    // The first try did make the object, and somebody deleted it since.
+                    None if again => self.finish(scene, intent, Outcome::Deleted).await,
                     None => {
-                        // The name is taken by something that is gone: the next try takes a new one.
+                        // The name is taken by something else that is gone: the next try takes a new one.
                         self.commit(vec![close]).await?;
                         Ok(Ended::Again)
                     }
                 }
             }
-            ErrorKind::Unauthorized => {
-                self.commit(vec![close]).await?;
-                Err(error.into())
-            }
-            ErrorKind::RateLimited => {
-                self.commit(vec![close]).await?;
+            // Nothing was written. A create may still be in doubt from an earlier try, so that one stays open.
+            ErrorKind::Unauthorized | ErrorKind::RateLimited => {
+                if intent.action != IntentAction::Create {
+                    self.commit(vec![close]).await?;
+                }
                 Err(error.into())
             }
             ErrorKind::Unavailable | ErrorKind::Unexpected => {
@@ -469,9 +469,20 @@ pub(crate) enum Step {
 pub(crate) enum Outcome {
     /// The provider answered the write.
     Answered(Applied),
-    /// The answer was lost, and the object was found by a probe. It may have been made by an earlier try, from an
-    /// earlier state of the record.
+    /// The answer was lost, and the object was found by a probe. Someone may have edited it since.
     Found(Box<RemoteObject>),
+    /// The answer was lost, and the object was made and is gone again.
+    Deleted,
+}
+
+/// The paths of an intent that its object can carry: a create where overrides are objects of their own carries the
+/// cancelled ones at most.
+fn carried(scene: &Scene, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
+    let mut written = intent.changed.clone();
+    if intent.action == IntentAction::Create && scene.capability.series == SeriesModel::PerPart {
+        written.retain(|path| path.part.is_master() || object.content.overrides.contains_key(&path.part));
+    }
+    written
 }
 
 /// How one step on a link ended.

@@ -349,26 +349,32 @@ impl Work {
         self.dropped = true;
     }
 
-    /// The paths at which an object that was found says what was sent. At the others its value stands for itself, so
-    /// that the hub's is sent after it.
-    pub(crate) fn agreed(
-        &mut self,
-        scene: &Scene,
-        sent: &Content,
-        changed: &BTreeSet<FieldPath>,
-        object: &RemoteObject,
-    ) -> BTreeSet<FieldPath> {
-        let (_, view) = scene.remote_view(&self.link, object);
-        let projected = scene.project(sent);
-        let (agreed, apart): (BTreeSet<_>, BTreeSet<_>) = changed
-            .iter()
-            .cloned()
-            .partition(|path| view.get(path) == projected.get(path));
-        for path in apart {
-            self.link.snapshots.hub.set(&path, view.get(&path).cloned());
-            self.link.snapshots.remote.set(&path, view.get(&path).cloned());
+    /// Takes it for granted that a write was made: the snapshots say what was sent and what comes of it.
+    pub(crate) fn presume(&mut self, sent: &Content, written: &BTreeSet<FieldPath>, projected: &Content) {
+        for path in written {
+            self.link.snapshots.hub.set(path, sent.get(path).cloned());
+            self.link.snapshots.remote.set(path, projected.get(path).cloned());
         }
-        agreed
+        self.link_changed = true;
+    }
+
+    /// Takes in an object that a presumed write made. Where it says something else, somebody edited it or the
+    /// provider rewrote it; nobody can tell, so the hub's value counts as an edit too and is at least logged.
+    pub(crate) fn meet_found(
+        &mut self,
+        desk: &Desk,
+        scene: &Scene,
+        written: &BTreeSet<FieldPath>,
+        object: &RemoteObject,
+    ) {
+        let (part, view) = scene.remote_view(&self.link, object);
+        self.remember(part, object);
+        for path in written {
+            if view.get(path) != self.link.snapshots.remote.get(path) {
+                self.link.snapshots.hub.set(path, None);
+            }
+        }
+        self.meet(desk, scene, &view);
     }
 
     /// Takes in the answer to a write: at the paths that were written the snapshots say what was sent and what came

@@ -149,7 +149,11 @@ impl ApiError {
     /// What a connector could not do, in the API's words.
     #[must_use]
     pub fn from_provider(error: &connector_sdk::Error) -> Self {
-        Self::new(provider_code(error), error.to_string())
+        let message = match error.status {
+            Some(status) => format!("{} (HTTP {status})", error.message),
+            None => error.message.clone(),
+        };
+        Self::new(provider_code(error), message)
     }
 
     /// The answer's body for the request of this id.

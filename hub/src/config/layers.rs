@@ -158,7 +158,7 @@ impl Settings {
         }
         let setting = name.trim_start_matches("CONCORD_").to_lowercase();
         let Some(key) = KEYS.iter().find(|key| key.name == setting) else {
-            return Err(unknown(&format!("the variable {name}"), &setting));
+            return Err(unknown_variable(name, &setting));
         };
         let value = match value.parse::<i64>() {
             Ok(parsed) if key.number => Value::Integer(parsed),
@@ -203,16 +203,28 @@ impl Settings {
 }
 
 fn unknown(place: &str, name: &str) -> Failure {
-    let nearest = KEYS
-        .iter()
-        .map(|key| (distance(key.name, name), key.name))
-        .min()
-        .filter(|(distance, _)| *distance <= 3);
+    refusal(place, nearest(name).map(str::to_owned))
+}
+
+fn unknown_variable(variable: &str, name: &str) -> Failure {
+    let nearest = nearest(name).map(|name| format!("CONCORD_{}", name.to_uppercase()));
+    refusal(&format!("the variable {variable}"), nearest)
+}
+
+fn refusal(place: &str, nearest: Option<String>) -> Failure {
     let remedy = match nearest {
-        Some((_, nearest)) => format!("did you mean `{nearest}`? `concord serve --print-config` lists all"),
+        Some(nearest) => format!("did you mean `{nearest}`? `concord serve --print-config` lists all"),
         None => "take it out; `concord serve --print-config` lists all settings".to_owned(),
     };
     Failure::new(format!("{place} is no setting of Concord"), remedy)
+}
+
+fn nearest(name: &str) -> Option<&'static str> {
+    let distances = KEYS.iter().map(|key| (distance(key.name, name), key.name));
+    distances
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map(|(_, name)| name)
 }
 
 /// Levenshtein's distance, for "did you mean".

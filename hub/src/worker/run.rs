@@ -88,9 +88,12 @@ impl Worker {
             Ending::Ended(Err(failure)) => Err(self.with_jitter(failure)),
             Ending::Ended(Ok(result)) => Ok(result),
         };
-        observe(job, &result, begun.elapsed());
-        match self.store.finish(&job.fence, self.clock.now_ms(), result).await {
-            Ok(()) => {}
+        match self
+            .store
+            .finish(&job.fence, self.clock.now_ms(), result.clone())
+            .await
+        {
+            Ok(()) => observe(job, &result, begun.elapsed()),
             Err(StoreError::Fenced(_)) => tracing::debug!("the job was called off or taken over meanwhile"),
             Err(error) => tracing::error!(%error, "a job's end could not be stored; it will run again"),
         }

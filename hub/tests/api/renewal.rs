@@ -1,0 +1,172 @@
+//! Credentials that have run out are renewed once, however many jobs find out at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ::sync::ports::Providers as _;
+use ::sync::state::{Connection, Health, Origin};
+use async_trait::async_trait;
+use connector_sdk::{
+    Actions, Auth, AuthScheme, Capability, Clock as _, Connector, ConnectorInfo, Context, Credentials, Error,
+    ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock,
+};
+use hub::entropy::SystemEntropy;
+use hub::providers::ProviderPool;
+use hub::state::id_parts;
+use model::{ConnectionId, Content, Kind};
+use serde_json::{Map, json};
+use store::SqliteStore;
+
+/// A provider of tokens that are renewed by counting up.
+struct Counting {
+    info: ConnectorInfo,
+    renewals: AtomicU32,
+    refuses: bool,
+}
+
+#[async_trait]
+impl Auth for Counting {
+    fn schemes(&self) -> &'static [AuthScheme] {
+        &[AuthScheme::Bearer]
+    }
+
+    fn check(&self, _credentials: &Credentials) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn refresh(&self, ctx: &Context) -> Result<Option<Credentials>, Error> {
+        if self.refuses {
+            return Err(Error::new(ErrorKind::Unauthorized, "refresh", "refused for good"));
+        }
+        // Others come to the door meanwhile.
+        tokio::task::yield_now().await;
+        let number = self.renewals.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(Some(ctx.credentials.with("token", format!("token {number}"))))
+    }
+}
+
+impl Connector for Counting {
+    fn info(&self) -> &ConnectorInfo {
+        &self.info
+    }
+
+    fn capability(&self, _kind: Kind) -> Capability {
+        Capability::NONE
+    }
+
+    fn auth(&self) -> &dyn Auth {
+        self
+    }
+
+    fn pull(&self) -> Option<&dyn Pull> {
+        None
+    }
+
+    fn push(&self) -> Option<&dyn Push> {
+        None
+    }
+
+    fn actions(&self) -> Option<&dyn Actions> {
+        None
+    }
+
+    fn project(&self, _collection: &RemoteCollection, content: &Content) -> Content {
+        content.clone()
+    }
+}
+
+struct Stage {
+    pool: ProviderPool,
+    connector: Arc<Counting>,
+    connection: Connection,
+    store: SqliteStore,
+    _folder: tempfile::TempDir,
+}
+
+async fn stage(refuses: bool) -> Stage {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("r.db").display());
+    let key = store::MasterKey::from_text(&"ab".repeat(32)).unwrap();
+    let store = SqliteStore::open(&url, key, Arc::new(SystemClock)).await.unwrap();
+    let organization = hub::server::new_organization("one", &SystemClock, &SystemEntropy);
+    store.create_organization(&organization).await.unwrap();
+    let (now_ms, random) = id_parts(&SystemClock, &SystemEntropy);
+    let connection = Connection {
+        id: ConnectionId::new(now_ms, random),
+        organization: organization.id,
+        provider: "counting".to_owned(),
+        name: "test".to_owned(),
+        owner: None,
+        config: Map::new(),
+        health: Health::Active,
+        health_reason: None,
+        discovered_at: None,
+        synced_at: None,
+        created_at: SystemClock.now_ms(),
+    };
+    let old = json!({"token": "token 0", "kept": "as it is"});
+    let old = Credentials::from_json(old.as_object().unwrap()).unwrap();
+    store
+        .insert_connection(&connection, &old, &Origin::Hub)
+        .await
+        .unwrap();
+    let info = ConnectorInfo {
+        id: "counting",
+        name: "Counting",
+        kinds: &[],
+        default_base_url: Some("https://provider.example/"),
+        limits: Limits {
+            requests_per_second: None,
+            timeout_ms: 1_000,
+            max_response_bytes: 1 << 20,
+        },
+        docs_url: "",
+    };
+    let connector = Arc::new(Counting {
+        info,
+        renewals: AtomicU32::new(0),
+        refuses,
+    });
+    let connectors: Vec<Arc<dyn Connector>> = vec![connector.clone()];
+    let pool = ProviderPool::new(connectors, store.clone(), Arc::new(SystemClock), &[]).unwrap();
+    Stage {
+        pool,
+        connector,
+        connection,
+        store,
+        _folder: folder,
+    }
+}
+
+#[tokio::test]
+async fn many_that_ask_at_once_share_one_renewal_and_it_is_stored() {
+    let stage = stage(false).await;
+    let asked = (0..8).map(|_| stage.pool.reopen(&stage.connection));
+    for provider in futures::future::join_all(asked).await {
+        assert_eq!(provider.unwrap().ctx.credentials.get("token"), Some("token 1"));
+    }
+    assert_eq!(stage.connector.renewals.load(Ordering::SeqCst), 1);
+
+    let (organization, id) = (&stage.connection.organization, &stage.connection.id);
+    let stored = stage.store.credentials(organization, id).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.get("token"), stored.get("kept")),
+        (Some("token 1"), Some("as it is"))
+    );
+
+    let later = stage.pool.reopen(&stage.connection).await.unwrap();
+    assert_eq!(
+        later.ctx.credentials.get("token"),
+        Some("token 2"),
+        "a later refusal renews again"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_renewal_keeps_the_old_credentials() {
+    let stage = stage(true).await;
+    let error = stage.pool.reopen(&stage.connection).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Unauthorized);
+    let opened = stage.pool.open(&stage.connection).await.unwrap();
+    assert_eq!(opened.ctx.credentials.get("token"), Some("token 0"));
+}

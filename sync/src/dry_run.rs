@@ -108,6 +108,7 @@ impl Engine {
     /// # Errors
     /// When a member is missing or the store fails.
     pub async fn dry_run_mirror(&self, mirror: &Mirror) -> Result<Vec<PlannedOperation>, EditError> {
+        self.check_mirror(mirror).await?;
         let mut planned = Vec::new();
         for source in mirror.members.iter().filter(|member| member.role.gives()) {
             for target in mirror.members.iter().filter(|member| member.role.takes()) {

@@ -134,7 +134,7 @@ impl Engine {
             .await?)
     }
 
-    async fn check_mirror(&self, mirror: &Mirror) -> Result<(), EditError> {
+    pub(crate) async fn check_mirror(&self, mirror: &Mirror) -> Result<(), EditError> {
         let invalid = |text: String| Err(EditError::Invalid(text));
         if !mirror.members.iter().any(|member| member.role.gives())
             || !mirror.members.iter().any(|member| member.role.takes())

@@ -74,6 +74,14 @@ impl Run<'_> {
             taken?;
             next = following;
         }
+        if pulling.scene.collection.hold.is_some() {
+            let collection = pulling.scene.collection.id.clone();
+            self.commit(vec![Effect::HoldCollection {
+                collection,
+                reason: None,
+            }])
+            .await?;
+        }
         Ok(())
     }
 

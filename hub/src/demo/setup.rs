@@ -196,7 +196,7 @@ async fn scene(client: &Client) -> Result<Scene, Failure> {
         .into_iter()
         .flatten()
         .filter(|event| event["recurrence"].is_null());
-    let example = example.filter_map(|event| {
+    let mut example = example.filter_map(|event| {
         let links = event["links"].as_array()?;
         let copy = links.iter().find(|link| link["collection_id"] != team)?;
         Some(Example {
@@ -208,6 +208,6 @@ async fn scene(client: &Client) -> Result<Scene, Failure> {
     let events = usize::try_from(all.saturating_sub(copies)).unwrap_or_default();
     Ok(Scene {
         events,
-        example: example.last(),
+        example: example.next(),
     })
 }

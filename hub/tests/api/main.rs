@@ -1,12 +1,24 @@
 //! The API over real HTTP: one binary, a server of its own per test, simulated providers, a database in a folder
 //! that goes with the test.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
 mod auth;
 mod bad_input;
+mod changes;
+mod conflicts;
 mod connections;
+mod demo;
 mod documents;
 mod envelope;
+mod events;
+mod free_busy;
 mod jobs;
+mod links;
+mod mirrors;
 mod process;
+mod renewal;
+mod scenarios;
+mod scene;
 mod server;
 mod tenants;

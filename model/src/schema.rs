@@ -99,7 +99,7 @@ impl Schema {
         for (name, value) in fields {
             let spec = self.field(&name).ok_or_else(|| FieldError {
                 field: name.clone(),
-                problem: format!("a {} has no such field", self.kind),
+                problem: format!("there is no such field in `{}`", self.kind),
             })?;
             let value = match value {
                 Value::Null => Value::Null,

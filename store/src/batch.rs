@@ -16,19 +16,23 @@ use crate::{
 #[derive(Debug)]
 enum Step {
     Records(Vec<Record>),
+    ChangedLinks(Vec<Link>),
     Links(Vec<Link>),
     Raws(Vec<((LinkId, PartKey), Packed)>),
     One(Effect),
 }
 
-/// Effects in the order of their writing. New records, links and originals are collected until an effect comes that
-/// looks at one of them; nothing looks at the feed and at new jobs, which go last.
+/// Effects in the order of their writing. New records, links and originals, and changed links, are collected until an
+/// effect comes that looks at one of them; nothing looks at the feed and at new jobs, which go last. Changed links are
+/// written before new ones: a new one may take a remote object that a changed one gave up.
 #[derive(Default)]
 struct Plan {
     steps: Vec<Step>,
     records: Vec<Record>,
     record_ids: HashSet<RecordId>,
     links: Vec<Link>,
+    changed_links: Vec<Link>,
+    /// New and changed ones.
     link_ids: HashSet<LinkId>,
     linked_records: HashSet<RecordId>,
     /// The last original of each part: PostgreSQL refuses to write a row twice in one statement.
@@ -68,8 +72,12 @@ impl Plan {
                 self.one(seen, Effect::UpdateRecord(record));
             }
             Effect::UpdateLink(link) => {
-                let seen = self.link_ids.contains(&link.id) || self.holds_raw_of(&link.id);
-                self.one(seen, Effect::UpdateLink(link));
+                if self.link_ids.contains(&link.id) || self.holds_raw_of(&link.id) {
+                    self.flush();
+                }
+                self.link_ids.insert(link.id.clone());
+                self.linked_records.insert(link.record.clone());
+                self.changed_links.push(*link);
             }
             Effect::Touch { record, except } => {
                 let seen = self.linked_records.contains(&record);
@@ -114,6 +122,10 @@ impl Plan {
         if !self.records.is_empty() {
             self.steps.push(Step::Records(std::mem::take(&mut self.records)));
         }
+        if !self.changed_links.is_empty() {
+            self.steps
+                .push(Step::ChangedLinks(std::mem::take(&mut self.changed_links)));
+        }
         if !self.links.is_empty() {
             self.steps.push(Step::Links(std::mem::take(&mut self.links)));
         }
@@ -142,6 +154,7 @@ impl SqliteStore {
         for step in plan.steps {
             match step {
                 Step::Records(rows) => records::insert(&mut write, organization, rows).await?,
+                Step::ChangedLinks(rows) => links::update(&mut write, organization, rows).await?,
                 Step::Links(rows) => links::insert(&mut write, organization, rows).await?,
                 Step::Raws(rows) => links::put_raws(&mut write, organization, rows).await?,
                 Step::One(effect) => one(&mut write, organization, effect, now).await?,
@@ -201,7 +214,7 @@ async fn one(
         Effect::CreateRecord(record) => records::insert(write, organization, vec![*record]).await,
         Effect::UpdateRecord(record) => records::update(write, organization, &record).await,
         Effect::CreateLink(link) => links::insert(write, organization, vec![*link]).await,
-        Effect::UpdateLink(link) => links::update(write, organization, &link).await,
+        Effect::UpdateLink(link) => links::update(write, organization, vec![*link]).await,
         Effect::DropLink { link, revision } => links::remove(write, organization, &link, revision).await,
         Effect::PutRaw { link, part, raw } => {
             links::put_raws(write, organization, vec![((link, part), original::pack(&raw))]).await

@@ -1,6 +1,6 @@
 //! Links: ties between records and remote objects, with their parts and originals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use connector_sdk::{Known, RemoteId, RemoteVersion};
@@ -199,11 +199,22 @@ async fn insert_parts(
     Ok(())
 }
 
+/// Links as they now are. Their remote objects are replaced together, so that links may exchange them.
 pub(crate) async fn update(
     write: &mut Write,
     organization: &OrganizationId,
-    link: &Link,
+    links: Vec<Link>,
 ) -> Result<(), StoreError> {
+    for link in &links {
+        update_row(write, organization, link).await?;
+    }
+    for chunk in links.chunks(IDS_PER_QUERY) {
+        remove_parts(write, organization, chunk).await?;
+    }
+    insert_parts(write, organization, links.iter().flat_map(part_rows).collect()).await
+}
+
+async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Link) -> Result<(), StoreError> {
     let documents = Documents::of(link)?;
     let (state, reason) = state_columns(&link.state);
     let done = sqlx::query(
@@ -231,38 +242,42 @@ pub(crate) async fn update(
     .execute(write.conn())
     .await
     .map_err(refused(link.id.as_str()))?;
-    write.touched(done.rows_affected(), link.id.as_str())?;
-    replace_parts(write, organization, link).await
+    write.touched(done.rows_affected(), link.id.as_str())
 }
 
-/// Brings the look-up of a link's remote objects up to date. The original of a part that is gone goes with it: a
-/// later part of the same key is another object.
-async fn replace_parts(
+/// Empties the look-up of these links' remote objects. The original of a part that is gone goes with it: a later part
+/// of the same key is another object.
+async fn remove_parts(
     write: &mut Write,
     organization: &OrganizationId,
-    link: &Link,
+    links: &[Link],
 ) -> Result<(), StoreError> {
-    let before: Vec<String> = sqlx::query_scalar(
-        "DELETE FROM link_parts WHERE organization_id = $1 AND link_id = $2 RETURNING part",
-    )
-    .bind(organization.as_str())
-    .bind(link.id.as_str())
-    .fetch_all(write.conn())
-    .await
-    .map_err(failed)?;
-    for part in before
-        .into_iter()
-        .filter(|part| !link.parts.contains_key(&PartKey::occurrence(part.as_str())))
-    {
+    let mut query = QueryBuilder::<Engine>::new("DELETE FROM link_parts WHERE organization_id = ");
+    query.push_bind(organization.as_str()).push(" AND link_id IN (");
+    let mut ids = query.separated(", ");
+    for link in links {
+        ids.push_bind(link.id.as_str());
+    }
+    query.push(") RETURNING link_id, part");
+    let before = query.build().fetch_all(write.conn()).await.map_err(failed)?;
+    let now: HashSet<(&str, &str)> = links
+        .iter()
+        .flat_map(|link| link.parts.keys().map(|part| (link.id.as_str(), part.as_str())))
+        .collect();
+    for row in &before {
+        let (link, part): (&str, &str) = (get(row, "link_id")?, get(row, "part")?);
+        if now.contains(&(link, part)) {
+            continue;
+        }
         sqlx::query("DELETE FROM raws WHERE organization_id = $1 AND link_id = $2 AND part = $3")
             .bind(organization.as_str())
-            .bind(link.id.as_str())
+            .bind(link)
             .bind(part)
             .execute(write.conn())
             .await
             .map_err(failed)?;
     }
-    insert_parts(write, organization, part_rows(link).collect()).await
+    Ok(())
 }
 
 pub(crate) async fn remove(

@@ -1,6 +1,8 @@
 //! How long a page takes. A measurement, not a test of behaviour: run by name,
 //! `cargo test --release -p store --test speed -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
 mod place;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The behaviour suite of the engine's ports, on SQLite.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
 mod place;
 
 use std::sync::Arc;

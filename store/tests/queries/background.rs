@@ -143,7 +143,7 @@ async fn a_connection_is_due_when_its_last_sync_is_long_ago_and_none_waits() {
     let (bench, world) = settled().await;
     let id = (world.organization.clone(), world.connection.id.clone());
     let due = async |now: i64| bench.store.due_connections(now, 60_000).await.unwrap();
-    assert_eq!(due(START_MS).await, [id.clone()], "never synced");
+    assert_eq!(due(START_MS).await, std::slice::from_ref(&id), "never synced");
     bench.store.enqueue(world.sync(START_MS)).await.unwrap();
     assert!(due(START_MS).await.is_empty(), "a sync waits");
     let job = bench
@@ -164,7 +164,7 @@ async fn a_connection_is_due_when_its_last_sync_is_long_ago_and_none_waits() {
         .await
         .unwrap();
     assert!(due(START_MS + 59_999).await.is_empty(), "it failed a moment ago");
-    assert_eq!(due(START_MS + 60_000).await, [id.clone()]);
+    assert_eq!(due(START_MS + 60_000).await, std::slice::from_ref(&id));
     bench.store.enqueue(world.push(START_MS)).await.unwrap();
     assert_eq!(due(START_MS + 60_000).await, [id], "a push is not a sync");
     for health in [Health::Paused, Health::NeedsReauth] {

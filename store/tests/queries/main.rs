@@ -1,5 +1,7 @@
 //! What the hub asks of the store beyond the engine's ports.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
 mod accounts;
 mod background;
 mod lifecycle;

@@ -239,7 +239,7 @@ async fn links_conflicts_and_quarantine_are_listed_by_their_filters() {
         record: Some(record.id.clone()),
         ..LinkFilter::default()
     };
-    assert_eq!(links(of_record).await, [link.clone()]);
+    assert_eq!(links(of_record).await, std::slice::from_ref(&link));
     let elsewhere = LinkFilter {
         collection: Some(world.home.id.clone()),
         ..LinkFilter::default()
@@ -314,7 +314,7 @@ async fn links_conflicts_and_quarantine_are_listed_by_their_filters() {
             .await
             .unwrap()
             .items,
-        [entry.clone()]
+        std::slice::from_ref(&entry)
     );
     assert_eq!(
         bench.store.quarantine(org, &entry.id).await.unwrap(),

@@ -162,14 +162,14 @@ pub async fn what_is_written_reads_back_as_it_was(subject: &dyn Subject) -> anyh
     ];
     store.commit(org, None, effects).await?;
     ensure!(store.record(org, &record.id).await? == Some(record.clone()));
-    ensure!(store.links_of(org, &record.id).await? == [link.clone()]);
+    ensure!(store.links_of(org, &record.id).await? == std::slice::from_ref(&link));
     let linked = store
         .link(org, &link.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("the link is not there"))?;
     ensure!(linked.link == link && linked.record == record && linked.part == PartKey::MASTER);
     ensure!(store.conflict(org, &conflict.id).await? == Some(conflict));
-    ensure!(store.open_intents(org, &world.connection.id).await? == [intent.clone()]);
+    ensure!(store.open_intents(org, &world.connection.id).await? == std::slice::from_ref(&intent));
     let collection = store.collection(org, &world.work.id).await?;
     let collection = collection.ok_or_else(|| anyhow::anyhow!("the collection is not there"))?;
     ensure!(collection.cursor == Some(Cursor("opaque".to_owned())));

@@ -1,7 +1,7 @@
 //! Effects, each for itself: what they change, and what they leave alone.
 
 use anyhow::ensure;
-use connector_sdk::Cursor;
+use connector_sdk::{Cursor, RemoteId};
 use model::FieldPath;
 use serde_json::json;
 use sync::ports::Effect;
@@ -198,20 +198,72 @@ pub async fn a_pause_outlives_the_reports_of_a_sync(subject: &dyn Subject) -> an
     Ok(())
 }
 
-/// A create that is tried again keeps its name, and with it the remote id that derives from it.
-pub async fn an_intent_of_the_same_id_is_written_over(subject: &dyn Subject) -> anyhow::Result<()> {
+/// What was sent stays as it was sent, until its outcome is known.
+pub async fn an_intent_is_written_down_once(subject: &dyn Subject) -> anyhow::Result<()> {
     let world = World::build(subject).await?;
     let store = subject.store();
     let org = &world.organization;
     let (_, link, mut effects) = world.arrival("One", "a");
-    let mut open = intent(&world, &link);
+    let open = intent(&world, &link);
     effects.push(Effect::OpenIntent(Box::new(open.clone())));
     store.commit(org, None, effects).await?;
-    open.sent.set(&FieldPath::master("title"), Some(json!("Later")));
-    open.changed.insert(FieldPath::master("location"));
+    let mut other = open.clone();
+    other.sent.set(&FieldPath::master("title"), Some(json!("Later")));
+    ensure!(is_stale(
+        store
+            .commit(org, None, vec![Effect::OpenIntent(Box::new(other))])
+            .await
+    ));
+    ensure!(store.open_intents(org, &world.connection.id).await? == std::slice::from_ref(&open));
+    store
+        .commit(org, None, vec![Effect::CloseIntent(open.id.clone())])
+        .await?;
     store
         .commit(org, None, vec![Effect::OpenIntent(Box::new(open.clone()))])
         .await?;
     ensure!(store.open_intents(org, &world.connection.id).await? == [open]);
+    Ok(())
+}
+
+/// As they do when a provider merges or renames objects.
+pub async fn links_of_one_batch_may_exchange_their_remote_objects(
+    subject: &dyn Subject,
+) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (_, first, mut effects) = world.arrival("One", "a");
+    let (_, second, more) = world.arrival("Two", "b");
+    effects.extend(more);
+    store.commit(org, None, effects).await?;
+    let (mut a, mut b) = (next_revision(&first), next_revision(&second));
+    std::mem::swap(&mut a.parts, &mut b.parts);
+    let effects = vec![
+        Effect::UpdateLink(Box::new(a.clone())),
+        Effect::UpdateLink(Box::new(b.clone())),
+    ];
+    store.commit(org, None, effects).await?;
+    let mut found = store
+        .linked(
+            org,
+            &world.work.id,
+            &[RemoteId("a".to_owned()), RemoteId("b".to_owned())],
+        )
+        .await?;
+    found.sort_by(|left, right| left.link.id.cmp(&right.link.id));
+    ensure!(found[0].link == a && found[1].link == b);
+    // Raised once more in the batch that raises it: the second sees the first.
+    let (later, latest) = (next_revision(&a), next_revision(&next_revision(&a)));
+    let effects = vec![
+        Effect::UpdateLink(Box::new(later)),
+        Effect::UpdateLink(Box::new(latest.clone())),
+    ];
+    store.commit(org, None, effects).await?;
+    ensure!(
+        store
+            .link(org, &a.id)
+            .await?
+            .is_some_and(|now| now.link == latest)
+    );
     Ok(())
 }

@@ -54,7 +54,8 @@ macro_rules! store_suite {
             a_listing_keeps_what_the_hub_knows_of_a_collection,
             a_conflict_is_resolved_once,
             a_pause_outlives_the_reports_of_a_sync,
-            an_intent_of_the_same_id_is_written_over,
+            an_intent_is_written_down_once,
+            links_of_one_batch_may_exchange_their_remote_objects,
         );
         $crate::store_suite!(@cases $make, reads:
             known_names_every_part_and_what_is_in_quarantine,

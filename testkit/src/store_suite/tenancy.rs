@@ -224,7 +224,7 @@ pub async fn another_organization_changes_nothing(subject: &dyn Subject) -> anyh
         "a fence holds in its own organization"
     );
     ensure!(store.record(owner, &estate.record.id).await? == Some(estate.record.clone()));
-    ensure!(store.links_of(owner, &estate.record.id).await? == [estate.link.clone()]);
+    ensure!(store.links_of(owner, &estate.record.id).await? == std::slice::from_ref(&estate.link));
     ensure!(store.collection(owner, &world.work.id).await? == Some(world.work.clone()));
     ensure!(store.connection(owner, &world.connection.id).await? == Some(world.connection.clone()));
     ensure!(store.open_intents(owner, &world.connection.id).await? == [estate.intent]);

@@ -152,7 +152,12 @@ fn observe(job: &ClaimedJob, result: &Result<Value, JobFailure>, took: Duration)
                 metrics::counter!("concord_sync_objects_total", "task" => task, "what" => what.clone())
                     .increment(count);
             }
-            tracing::info!(took_ms, "{task} done: {}", summary(value));
+            let summary = summary(value);
+            if summary == NOTHING {
+                tracing::debug!(took_ms, "{task} done: {summary}");
+            } else {
+                tracing::info!(took_ms, "{task} done: {summary}");
+            }
         }
         Err(failure) if failure.retry_at.is_some() => {
             tracing::warn!(
@@ -172,12 +177,16 @@ fn counts(value: &Value) -> impl Iterator<Item = (&String, u64)> {
     members.filter_map(|(name, count)| Some((name, count.as_u64().filter(|count| *count > 0)?)))
 }
 
+/// What a run is called that changed nothing; said in the log only when someone asks for details.
+const NOTHING: &str = "nothing to do";
+
 fn summary(value: &Value) -> String {
     let counted: Vec<String> = counts(value)
+        .filter(|(name, _)| *name != "collections")
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
     if counted.is_empty() {
-        return "nothing to do".to_owned();
+        return NOTHING.to_owned();
     }
     counted.join(", ")
 }
@@ -188,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_result_reads_as_one_line_of_counts() {
-        let result = serde_json::json!({"created": 3, "deleted": 0, "note": "x", "updated": 1});
+        let result = serde_json::json!({"created": 3, "deleted": 0, "note": "x", "updated": 1, "collections": 2});
         assert_eq!(summary(&result), "3 created, 1 updated");
         assert_eq!(summary(&serde_json::json!({})), "nothing to do");
     }

@@ -1,6 +1,6 @@
 //! Refused edits in the API's words: which code, which field.
 
-use model::FieldError;
+use model::{FieldError, Kind};
 use sync::EditError;
 
 use super::error::{ApiError, Code};
@@ -26,14 +26,16 @@ impl From<EditError> for ApiError {
     }
 }
 
-/// The model says what is wrong in words, serde's among them; their beginnings are stable and tell the cases apart.
+/// What the schema knows decides first. Of values the model says what is wrong in words, serde's among them; their
+/// beginnings are stable and tell the cases apart.
 fn refused_field(error: &FieldError) -> ApiError {
     let problem = error.problem.as_str();
     let named = problem.split('`').nth(1).unwrap_or_default();
     let inner = |name: &str| format!("{}.{name}", error.field);
-    let (code, path) = if problem.ends_with("has no such field") {
+    let spec = Kind::Event.schema().field(&error.field);
+    let (code, path) = if spec.is_none() {
         (Code::UnknownField, error.field.clone())
-    } else if problem.contains("cannot be written") {
+    } else if spec.is_some_and(|spec| !spec.writable) {
         (Code::ReadOnly, error.field.clone())
     } else if problem.ends_with("needs a start") {
         (Code::MissingField, error.field.clone())

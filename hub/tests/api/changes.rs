@@ -64,9 +64,7 @@ impl Events {
                 self.read += std::str::from_utf8(&piece).unwrap();
             }
         };
-        tokio::time::timeout(LIMIT, next)
-            .await
-            .expect("an event or the end")
+        tokio::time::timeout(LIMIT, next).await.unwrap()
     }
 }
 
@@ -159,10 +157,7 @@ async fn a_stream_ends_when_the_server_stops_and_says_where_to_go_on() {
         ("end", &json!("stopping"), &change["seq"])
     );
     assert!(stream.next().await.is_none());
-    tokio::time::timeout(LIMIT, stopping)
-        .await
-        .expect("a prompt end")
-        .unwrap();
+    tokio::time::timeout(LIMIT, stopping).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -189,7 +184,7 @@ async fn a_websocket_tells_the_same() {
             }
         }
     };
-    let change = tokio::time::timeout(LIMIT, told).await.expect("a change");
+    let change = tokio::time::timeout(LIMIT, told).await.unwrap();
     assert_eq!(
         (&change["id"], &change["changed"]),
         (&event["id"], &json!(["title"]))
@@ -204,13 +199,7 @@ async fn a_websocket_tells_the_same() {
             }
         }
     };
-    let frame = tokio::time::timeout(LIMIT, closed)
-        .await
-        .expect("a close")
-        .unwrap();
+    let frame = tokio::time::timeout(LIMIT, closed).await.unwrap().unwrap();
     assert!(frame.reason.contains("after="), "{frame:?}");
-    tokio::time::timeout(LIMIT, stopping)
-        .await
-        .expect("a prompt end")
-        .unwrap();
+    tokio::time::timeout(LIMIT, stopping).await.unwrap().unwrap();
 }

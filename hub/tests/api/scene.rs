@@ -187,6 +187,7 @@ impl Scene {
     }
 
     /// Writes since these points, at Google and at the CalDAV server; shown when a test fails.
+    #[expect(clippy::print_stdout, reason = "a test that fails shows it")]
     pub(crate) fn writes_since(&self, marks: &Marks) -> (usize, usize) {
         let at_google = self.google.log().writes_since(marks.google);
         let at_caldav = self.caldav.log().writes_since(marks.caldav);

@@ -22,3 +22,4 @@ mod scenarios;
 mod scene;
 mod server;
 mod tenants;
+mod windows;

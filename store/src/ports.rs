@@ -130,6 +130,16 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn joined(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.read_joined(organization, collection, after, limit).await
+    }
+
     async fn conflict(
         &self,
         organization: &OrganizationId,

@@ -200,7 +200,7 @@ impl SqliteStore {
                 .await
                 .map_err(failed)?;
             }
-            JobTask::Push { .. } | JobTask::Mirror { .. } => {}
+            JobTask::Push { .. } | JobTask::Mirror { .. } | JobTask::Unlink { .. } => {}
         }
         // The lane is free.
         write.wake_workers();

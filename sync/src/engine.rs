@@ -11,6 +11,7 @@ use crate::mirror;
 use crate::ports::{Effect, Entropy, JobFailure, Provider, Providers, Store, StoreError};
 use crate::scene::Scene;
 use crate::state::{ClaimedJob, Collection, Connection, Fence, Health, JobTask};
+use crate::unlink;
 
 /// Numbers that bound the engine.
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +182,9 @@ impl Engine {
             JobTask::Push { connection } => self.sync(job, connection, None, progress, cancel).await,
             JobTask::Mirror { mirror } => {
                 mirror::backfill(&self.desk, &job.organization, mirror, Some(&job.fence), progress).await
+            }
+            JobTask::Unlink { members } => {
+                unlink::unlink(&self.desk, &job.organization, members, Some(&job.fence), progress).await
             }
         };
         match outcome {

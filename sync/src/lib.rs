@@ -20,6 +20,7 @@ mod scene;
 pub mod state;
 mod subject;
 mod sweep;
+mod unlink;
 mod work;
 
 pub use dry_run::PlannedOperation;

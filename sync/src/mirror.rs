@@ -92,24 +92,27 @@ pub(crate) async fn backfill(
 }
 
 impl Engine {
-    /// Stores a mirror and begins to link the records of its members.
+    /// Stores a mirror and begins to link the records of its members. Members that a changed mirror no longer has
+    /// are unlinked.
     ///
     /// # Errors
     /// `Invalid` when members are missing, cannot be written, or rules of connected mirrors contradict.
     pub async fn put_mirror(&self, mirror: Mirror) -> Result<Mirror, EditError> {
         self.check_mirror(&mirror).await?;
-        let job = NewJob {
-            id: JobId::new(self.desk.epoch_ms(), self.desk.random()),
-            organization: mirror.organization.clone(),
-            task: JobTask::Mirror {
-                mirror: mirror.id.clone(),
-            },
-            run_at: self.desk.now_ms(),
+        let task = JobTask::Mirror {
+            mirror: mirror.id.clone(),
         };
-        let effects = vec![
+        let mut effects = vec![
             Effect::PutMirror(Box::new(mirror.clone())),
-            Effect::Enqueue(Box::new(job)),
+            self.enqueued(&mirror.organization, task),
         ];
+        if let Some(before) = self.desk.store.mirror(&mirror.organization, &mirror.id).await? {
+            let left = before
+                .members
+                .iter()
+                .any(|was| member(&mirror, &was.collection_id).is_none());
+            effects.extend(left.then(|| self.unlinking(&before)));
+        }
         self.desk
             .store
             .commit(&mirror.organization, None, effects)
@@ -117,21 +120,39 @@ impl Engine {
         Ok(mirror)
     }
 
-    /// Removes a mirror. Its copies stay where they are, and no longer hear of each other.
+    /// Removes a mirror. Its copies stay where they are, become records of their own, and no longer hear of each
+    /// other.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn drop_mirror(&self, organization: &OrganizationId, id: &MirrorId) -> Result<(), EditError> {
-        self.desk
+        let mirror = self
+            .desk
             .store
             .mirror(organization, id)
             .await?
             .ok_or(EditError::NotFound("mirror"))?;
-        Ok(self
-            .desk
-            .store
-            .commit(organization, None, vec![Effect::DropMirror(id.clone())])
-            .await?)
+        let effects = vec![Effect::DropMirror(id.clone()), self.unlinking(&mirror)];
+        Ok(self.desk.store.commit(organization, None, effects).await?)
+    }
+
+    /// The job that takes apart what only this mirror joined.
+    fn unlinking(&self, mirror: &Mirror) -> Effect {
+        let members = mirror
+            .members
+            .iter()
+            .map(|member| member.collection_id.clone())
+            .collect();
+        self.enqueued(&mirror.organization, JobTask::Unlink { members })
+    }
+
+    fn enqueued(&self, organization: &OrganizationId, task: JobTask) -> Effect {
+        Effect::Enqueue(Box::new(NewJob {
+            id: JobId::new(self.desk.epoch_ms(), self.desk.random()),
+            organization: organization.clone(),
+            task,
+            run_at: self.desk.now_ms(),
+        }))
     }
 
     pub(crate) async fn check_mirror(&self, mirror: &Mirror) -> Result<(), EditError> {

@@ -261,6 +261,15 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Record>, StoreError>;
 
+    /// Live records that have a link in `collection` and another one elsewhere, in order of id, after `after`.
+    async fn joined(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError>;
+
     /// A conflict.
     async fn conflict(
         &self,

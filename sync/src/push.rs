@@ -332,7 +332,16 @@ impl Run<'_> {
                     work.meet_found(&self.desk, scene, &written, object);
                 }
                 Outcome::Answered(Applied::Stored(object)) => {
-                    let written = carried(scene, intent, object);
+                    let mut written = carried(scene, intent, object);
+                    if intent.action == IntentAction::Create && work.record.home != Some(work.link.id.clone())
+                    {
+                        // What the provider fills in on its own in a copy (an organizer) is nobody's edit.
+                        let added = object
+                            .content
+                            .paths()
+                            .filter(|path| intent.sent.get(path).is_none());
+                        written.extend(added);
+                    }
                     work.settle(&self.desk, scene, &intent.sent, &written, object);
                 }
             }

@@ -473,6 +473,11 @@ pub enum JobTask {
         /// The mirror.
         mirror: MirrorId,
     },
+    /// Take records apart that no mirror joins any more.
+    Unlink {
+        /// The collections that were members.
+        members: Vec<CollectionId>,
+    },
 }
 
 impl JobTask {
@@ -483,6 +488,7 @@ impl JobTask {
             Self::Sync { .. } => "sync",
             Self::Push { .. } => "push",
             Self::Mirror { .. } => "mirror",
+            Self::Unlink { .. } => "unlink",
         }
     }
 
@@ -492,6 +498,7 @@ impl JobTask {
         match self {
             Self::Sync { connection, .. } | Self::Push { connection } => connection.to_string(),
             Self::Mirror { mirror } => mirror.to_string(),
+            Self::Unlink { .. } => "unlink".to_owned(),
         }
     }
 }

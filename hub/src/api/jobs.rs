@@ -118,6 +118,7 @@ impl From<Job> for JobOut {
         let (connection_id, mirror_id) = match job.task {
             JobTask::Sync { connection, .. } | JobTask::Push { connection } => (Some(connection), None),
             JobTask::Mirror { mirror } => (None, Some(mirror)),
+            JobTask::Unlink { .. } => (None, None),
         };
         Self {
             id: job.id,

@@ -255,3 +255,43 @@ async fn records_that_were_there_before_the_mirror_are_brought_over() {
     assert_eq!(world.contents(1).len(), 450);
     assert_eq!(world.writes(), 450);
 }
+
+#[tokio::test]
+async fn the_copies_of_a_deleted_mirror_no_longer_hear_of_each_other_and_none_is_removed() {
+    let world = World::new(&PAIRS[1]).await;
+    let both = [(0, MemberRole::Both), (1, MemberRole::Both)];
+    let mirror = world.mirror(&both, Rule::LastWriter, TargetEdits::Keep).await;
+    for at in 0..3 {
+        world.put(0, &format!("e{at}"), event(&format!("Event {at}")));
+    }
+    world.settle().await;
+    let before = world.writes();
+    world.engine.drop_mirror(&world.organization, &mirror).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.writes(), before, "unlinking writes to nobody");
+    assert_eq!(world.records().await.len(), 6, "each copy is a record of its own");
+    world.sides[0].provider.edit("cal", "e1", |content| {
+        content.set(&model::FieldPath::master("title"), Some(json!("Only here")));
+    });
+    world.sides[0].provider.delete("cal", "e2");
+    world.settle().await;
+    assert_eq!(world.contents(1).len(), 3);
+    assert!(world.contents(1).iter().all(|content| content.fields["title"] != "Only here"));
+}
+
+#[tokio::test]
+async fn what_another_mirror_still_joins_stays_together() {
+    let world = World::new(&[Options::WHOLE, Options::PER_PART, Options::WHOLE]).await;
+    let both = |a, b| [(a, MemberRole::Both), (b, MemberRole::Both)];
+    let first = world.mirror(&both(0, 1), Rule::LastWriter, TargetEdits::Keep).await;
+    world.mirror(&both(1, 2), Rule::LastWriter, TargetEdits::Keep).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.engine.drop_mirror(&world.organization, &first).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.records().await.len(), 2);
+    world.set(1, "title", json!("Dinner"));
+    world.settle().await;
+    assert_eq!(world.only(0).fields["title"], "Lunch");
+    assert_eq!(world.only(2).fields["title"], "Dinner");
+}

@@ -192,7 +192,7 @@ impl World {
         members: &[(usize, MemberRole)],
         policy: conflict::Rule,
         target_edits: TargetEdits,
-    ) {
+    ) -> MirrorId {
         let members = members.iter().map(|(at, role)| Member {
             collection_id: self.sides[*at].collection.clone(),
             role: *role,
@@ -208,8 +208,9 @@ impl World {
             target_edits,
             created_at: 0,
         };
-        self.engine.put_mirror(mirror).await.unwrap();
+        let mirror = self.engine.put_mirror(mirror).await.unwrap();
         self.work().await;
+        mirror.id
     }
 
     fn entropy(&self) -> u128 {

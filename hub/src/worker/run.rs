@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_result_reads_as_one_line_of_counts() {
-        let result = serde_json::json!({"created": 3, "deleted": 0, "note": "x", "updated": 1, "collections": 2});
+        let result =
+            serde_json::json!({"created": 3, "deleted": 0, "note": "x", "updated": 1, "collections": 2});
         assert_eq!(summary(&result), "3 created, 1 updated");
         assert_eq!(summary(&serde_json::json!({})), "nothing to do");
     }

@@ -16,7 +16,7 @@ pub(super) async fn show(options: &Options, wait: bool, terminal: &mut Terminal)
     let mut terminate = signal(SignalKind::terminate())?;
     let progress = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
     if !stderr().is_terminal() {
-        terminal.line("Starting two simulated vendors and syncing them for the first time ...")?;
+        terminal.line("Starting two simulated vendors and syncing them ...")?;
     }
     let demo = tokio::select! {
         demo = Demo::start(options, &progress) => demo?,

@@ -90,12 +90,13 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &ConflictId,
     ) -> Result<Option<Conflict>, StoreError> {
-        let row = sqlx::query("SELECT * FROM conflicts WHERE organization_id = $1 AND id = $2")
-            .bind(organization.as_str())
-            .bind(id.as_str())
-            .fetch_optional(self.read())
-            .await
-            .map_err(failed)?;
+        let row = self
+            .row(
+                "SELECT * FROM conflicts WHERE organization_id = $1 AND id = $2",
+                organization,
+                id.as_str(),
+            )
+            .await?;
         row.as_ref().map(read).transpose()
     }
 

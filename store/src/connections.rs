@@ -139,12 +139,13 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &ConnectionId,
     ) -> Result<Option<Connection>, StoreError> {
-        let row = sqlx::query("SELECT * FROM connections WHERE organization_id = $1 AND id = $2")
-            .bind(organization.as_str())
-            .bind(id.as_str())
-            .fetch_optional(self.read())
-            .await
-            .map_err(failed)?;
+        let row = self
+            .row(
+                "SELECT * FROM connections WHERE organization_id = $1 AND id = $2",
+                organization,
+                id.as_str(),
+            )
+            .await?;
         row.as_ref().map(read).transpose()
     }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector_sdk::Clock;
+use model::OrganizationId;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sync::ports::StoreError;
 use tokio::sync::{broadcast, watch};
 
 use crate::changes::FeedHead;
 use crate::column::failed;
-use crate::dialect;
+use crate::dialect::{self, Row};
 use crate::seal::{MasterKey, create_private};
 use crate::write::Write;
 
@@ -207,6 +208,21 @@ impl SqliteStore {
 
     pub(crate) fn read(&self) -> &SqlitePool {
         &self.inner.readers
+    }
+
+    /// The one row that a query by organization (`$1`) and id (`$2`) finds.
+    pub(crate) async fn row(
+        &self,
+        sql: &'static str,
+        organization: &OrganizationId,
+        id: &str,
+    ) -> Result<Option<Row>, StoreError> {
+        sqlx::query(sql)
+            .bind(organization.as_str())
+            .bind(id)
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed)
     }
 
     /// A transaction on the writing connection; waits for the one before it.

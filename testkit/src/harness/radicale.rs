@@ -1,8 +1,10 @@
-//! A private Radicale: a real CalDAV server (Debian's package) with its own configuration, folder and port.
+//! A private Radicale: a real CalDAV server with its own configuration, folder and port. `scripts/setup` installs a
+//! pinned release in `.cache/radicale`; without it the one in `PATH` is taken.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use url::Url;
 use super::process::{Program, RunningProgram};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// Another program may take the free port that we found before Radicale does; not often in a row.
+const ATTEMPTS: usize = 5;
 const ACCOUNTS: [(&str, &str); 2] = [("alice", "correct horse"), ("bob", "battery staple")];
 
 /// A user's name and password at a private server.
@@ -55,27 +59,11 @@ impl Radicale {
     /// When Radicale is not installed (the message says `run scripts/setup`) or does not come up.
     pub async fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("concord-radicale-").tempdir()?;
-        let config = folder.path().join("config");
         let users = ACCOUNTS
             .map(|(user, password)| format!("{user}:{password}\n"))
             .concat();
         fs::write(folder.path().join("users"), users)?;
-        fs::write(&config, configuration(folder.path()))?;
-
-        let mut process = Program::new("radicale")
-            .arg("--config")
-            .arg(config)
-            .folder(folder.path())
-            .start()
-            .context("Radicale is not installed: run scripts/setup")?;
-        // Port 0 lets the system choose, so that two servers never race for one port; the log names the choice.
-        let port: u16 = process
-            .wait_for_line(START_LIMIT, |line| {
-                // It writes `Listening on '[127.0.0.1]:42695'`.
-                let (_, address) = line.split_once("Listening on '")?;
-                address.trim_end_matches('\'').rsplit_once(':')?.1.parse().ok()
-            })
-            .await?;
+        let (mut process, port) = start_on_a_free_port(folder.path()).await?;
         let base_url = Url::parse(&format!("http://127.0.0.1:{port}/"))?;
         // Its built-in page needs no account: it proves that requests are served.
         process
@@ -107,6 +95,15 @@ impl Radicale {
     /// When the name cannot stand in an address.
     pub fn collection_url(&self, user: &str, collection: &str) -> Result<Url> {
         Ok(self.base_url.join(&format!("{user}/{collection}/"))?)
+    }
+
+    /// What the program says of its version: `3.9.0`.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn version(&self) -> Result<String> {
+        let printed = program().arg("--version").run(START_LIMIT).await?;
+        Ok(printed.trim().to_owned())
     }
 
     /// The server's process id.
@@ -258,12 +255,52 @@ impl Radicale {
     }
 }
 
+/// The release that `scripts/setup` installed, or the system's.
+fn program() -> Program {
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/radicale/bin/radicale");
+    Program::new(if pinned.is_file() {
+        pinned
+    } else {
+        PathBuf::from("radicale")
+    })
+}
+
+async fn start_on_a_free_port(folder: &Path) -> Result<(RunningProgram, u16)> {
+    let config = folder.join("config");
+    let mut attempt = 1;
+    loop {
+        // Newer Radicales refuse port 0, with which the system would choose: we ask the system and let go again.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        fs::write(&config, configuration(folder, port))?;
+        let mut process = program()
+            .arg("--config")
+            .arg(&config)
+            .folder(folder)
+            .start()
+            .context("Radicale is not installed: run scripts/setup")?;
+        // It writes `Listening on '127.0.0.1:42695'` once the port is its own.
+        let listening = process
+            .wait_for_line(START_LIMIT, |line| line.contains("Listening on '").then_some(()))
+            .await;
+        match listening {
+            Ok(()) => return Ok((process, port)),
+            Err(_) if attempt < ATTEMPTS && taken_meanwhile(&process) => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn taken_meanwhile(process: &RunningProgram) -> bool {
+    let output = process.output();
+    output.iter().any(|line| line.contains("Address already in use"))
+}
+
 /// Radicale's own file: <https://radicale.org/v3.html#configuration>.
-fn configuration(folder: &Path) -> String {
+fn configuration(folder: &Path, port: u16) -> String {
     let users = folder.join("users");
     let storage = folder.join("storage");
     format!(
-        "[server]\nhosts = 127.0.0.1:0\nmax_content_length = 1000000000\ntimeout = 120\n\
+        "[server]\nhosts = 127.0.0.1:{port}\nmax_content_length = 1000000000\ntimeout = 120\n\
          [auth]\ntype = htpasswd\nhtpasswd_filename = {}\nhtpasswd_encryption = plain\ndelay = 0\n\
          [rights]\ntype = owner_only\n\
          [storage]\nfilesystem_folder = {}\n\

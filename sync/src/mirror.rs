@@ -91,6 +91,32 @@ pub(crate) async fn backfill(
     Ok(summary)
 }
 
+/// The jobs that link what a collection holds to where its mirrors want it, onward through connected mirrors.
+pub(crate) async fn backfill_jobs(
+    desk: &Desk,
+    collection: &Collection,
+    targets: &[Collection],
+) -> Result<Vec<Effect>, StoreError> {
+    let organization = &collection.organization;
+    let mut jobs = Vec::new();
+    for place in std::iter::once(collection).chain(targets) {
+        for mirror in desk.store.mirrors_of(organization, &place.id).await? {
+            let task = JobTask::Mirror { mirror: mirror.id };
+            jobs.push(enqueued(desk, organization, task));
+        }
+    }
+    Ok(jobs)
+}
+
+fn enqueued(desk: &Desk, organization: &OrganizationId, task: JobTask) -> Effect {
+    Effect::Enqueue(Box::new(NewJob {
+        id: JobId::new(desk.epoch_ms(), desk.random()),
+        organization: organization.clone(),
+        task,
+        run_at: desk.now_ms(),
+    }))
+}
+
 impl Engine {
     /// Stores a mirror and begins to link the records of its members. Members that a changed mirror no longer has
     /// are unlinked.
@@ -104,7 +130,7 @@ impl Engine {
         };
         let mut effects = vec![
             Effect::PutMirror(Box::new(mirror.clone())),
-            self.enqueued(&mirror.organization, task),
+            enqueued(&self.desk, &mirror.organization, task),
         ];
         if let Some(before) = self.desk.store.mirror(&mirror.organization, &mirror.id).await? {
             let left = before
@@ -143,16 +169,7 @@ impl Engine {
             .iter()
             .map(|member| member.collection_id.clone())
             .collect();
-        self.enqueued(&mirror.organization, JobTask::Unlink { members })
-    }
-
-    fn enqueued(&self, organization: &OrganizationId, task: JobTask) -> Effect {
-        Effect::Enqueue(Box::new(NewJob {
-            id: JobId::new(self.desk.epoch_ms(), self.desk.random()),
-            organization: organization.clone(),
-            task,
-            run_at: self.desk.now_ms(),
-        }))
+        enqueued(&self.desk, &mirror.organization, JobTask::Unlink { members })
     }
 
     pub(crate) async fn check_mirror(&self, mirror: &Mirror) -> Result<(), EditError> {

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use model::{ConnectionId, LinkId, PartKey, QuarantineId};
 
 use crate::engine::{Run, Summary, Trouble};
+use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
 use crate::state::{Collection, FeedAction, Origin, Quarantine};
@@ -32,6 +33,11 @@ impl Run<'_> {
     /// Pulls one collection from its cursor on, from the start when the cursor is lost.
     pub(crate) async fn pull(&mut self, collection: Collection) -> Result<(), Trouble> {
         let scene = self.scene(collection.clone()).await?;
+        if collection.enumerated_at.is_none() && !scene.targets.is_empty() {
+            // A first pull that was cut off may have met a mirror that was made at the same time; see `catch_up`.
+            self.commit(mirror::backfill_jobs(&self.desk, &collection, &scene.targets).await?)
+                .await?;
+        }
         match self.pull_from(scene.clone(), collection.cursor.as_ref()).await {
             Err(Trouble::Provider(error)) if error.kind == ErrorKind::CursorExpired => {
                 tracing::info!(collection = %collection.id, "the cursor is lost; enumerating anew");
@@ -141,12 +147,32 @@ impl Run<'_> {
                 Ok(()) => {
                     pulling.deletes = deletes;
                     self.summary.add(&summary);
+                    if summary.created > 0 {
+                        self.catch_up(pulling).await?;
+                    }
                     return Ok(());
                 }
                 Err(StoreError::Stale(_)) if tries < self.desk.settings.max_replans => {}
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// A mirror that was made while this pull runs has linked the records that were there then; those of this page
+    /// came later, without links to its members. So it is asked to look again.
+    async fn catch_up(&self, pulling: &mut Pulling) -> Result<(), Trouble> {
+        let scene = self.scene(pulling.scene.collection.clone()).await?;
+        let known = &pulling.scene.targets;
+        if scene
+            .targets
+            .iter()
+            .any(|target| known.iter().all(|known| known.id != target.id))
+        {
+            self.commit(mirror::backfill_jobs(&self.desk, &scene.collection, &scene.targets).await?)
+                .await?;
+        }
+        pulling.scene.targets = scene.targets;
+        Ok(())
     }
 
     /// Why a pull has to stop and ask, if it has deleted too much.

@@ -81,7 +81,9 @@ impl Run<'_> {
 
     /// Brings one link to rest: writes what differs, as often as someone else is faster, within bounds.
     async fn push_link(&mut self, id: &LinkId, scenes: &mut CollectionCache<Scene>) -> Result<(), Trouble> {
-        for _ in 0..self.desk.settings.max_write_tries {
+        let mut tries = 0;
+        let mut parts = None;
+        while tries < self.desk.settings.max_write_tries {
             let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
                 return Ok(());
             };
@@ -89,6 +91,10 @@ impl Run<'_> {
                 return Ok(());
             };
             let work = Work::stored(linked.link, linked.record);
+            // A series may need a write for each of its parts: those are no tries. They are counted all the same, so
+            // that a provider that never keeps what it is sent is left alone at last.
+            let left = parts.get_or_insert(work.record.content.overrides.len() + work.link.parts.len());
+            let written = self.summary.written;
             let step = match self.next_write(&scene, &work) {
                 Step::Rest => self.rest(work).await,
                 Step::Drop => self.drop(work).await,
@@ -101,9 +107,38 @@ impl Run<'_> {
                 Err(Trouble::Store(StoreError::Stale(_))) => {}
                 Err(trouble) => return Err(trouble),
             }
+            if self.summary.written > written && *left > 0 {
+                *left -= 1;
+            } else {
+                tries += 1;
+            }
         }
-        // Contested too often for one run: the link stays dirty and the next run goes on.
-        Ok(())
+        self.put_off(id).await
+    }
+
+    /// Contested too often for one run: the link waits, longer each time, and a job comes back to it.
+    async fn put_off(&mut self, id: &LinkId) -> Result<(), Trouble> {
+        let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
+            return Ok(());
+        };
+        if !linked.link.dirty {
+            return Ok(());
+        }
+        let not_before = self.desk.now_ms() + (1_000 << linked.link.attempts.min(9));
+        let mut work = Work::stored(linked.link, linked.record);
+        tracing::warn!(link = %id, attempts = work.link.attempts, "a link comes to no rest; tried again later");
+        work.postpone(not_before);
+        let mut job = push_job(&self.desk, &work.link);
+        if let Effect::Enqueue(job) = &mut job {
+            job.run_at = not_before;
+        }
+        let mut effects = work.into_effects(&Origin::Hub);
+        effects.push(job);
+        match self.commit(effects).await {
+            // Someone edited it just now, and has sent a job of their own.
+            Err(StoreError::Stale(_)) => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 
     /// What a link needs next.

@@ -3,6 +3,7 @@
 use conflict::Rule;
 use connector_memory::Options;
 use serde_json::json;
+use sync::ports::Store;
 use sync::state::{MemberRole, TargetEdits};
 
 use crate::world::{World, event, fields, key, series, shared};
@@ -257,6 +258,56 @@ async fn records_that_were_there_before_the_mirror_are_brought_over() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_is_made_during_the_first_pull_misses_nothing_of_it() {
+    let paged = Options {
+        page_size: 2,
+        ..Options::WHOLE
+    };
+    let world = World::new(&[paged, Options::WHOLE]).await;
+    for at in 0..60 {
+        world.put(0, &format!("e{at}"), event(&format!("Event {at}")));
+    }
+    let mirror_meanwhile = async {
+        while world.records().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(world.records().await.len() < 60, "the pull still goes on");
+        let both = [(0, MemberRole::Both), (1, MemberRole::Both)];
+        world.mirror(&both, Rule::LastWriter, TargetEdits::Keep).await;
+    };
+    let (pulled, ()) = tokio::join!(world.sync(0), mirror_meanwhile);
+    pulled.unwrap();
+    world.settle().await;
+    assert_eq!(world.contents(1).len(), 60);
+    assert_eq!(world.writes(), 60);
+}
+
+#[tokio::test]
+async fn a_series_of_many_moved_occurrences_is_written_in_one_run() {
+    let world = World::mirrored(&PAIRS[1]).await;
+    let mut moved = series("Standup");
+    for day in 5..14 {
+        let own = fields(json!({"title": format!("Standup of the {day}th")}));
+        moved.overrides.insert(key(day), own);
+    }
+    let count = moved.overrides.len();
+    world.put(0, "a", moved);
+    world.sync(0).await.unwrap();
+    world.work().await;
+    assert_eq!(world.writes(), 1 + count, "the series, and each occurrence");
+    let record = world.only_record().await;
+    let links = world
+        .store
+        .links_of(&world.organization, &record.id)
+        .await
+        .unwrap();
+    assert!(
+        links.iter().all(|link| !link.dirty),
+        "nothing waits for another run"
+    );
+}
+
+#[tokio::test]
 async fn the_copies_of_a_deleted_mirror_no_longer_hear_of_each_other_and_none_is_removed() {
     let world = World::new(&PAIRS[1]).await;
     let both = [(0, MemberRole::Both), (1, MemberRole::Both)];
@@ -266,7 +317,11 @@ async fn the_copies_of_a_deleted_mirror_no_longer_hear_of_each_other_and_none_is
     }
     world.settle().await;
     let before = world.writes();
-    world.engine.drop_mirror(&world.organization, &mirror).await.unwrap();
+    world
+        .engine
+        .drop_mirror(&world.organization, &mirror)
+        .await
+        .unwrap();
     world.settle().await;
     assert_eq!(world.writes(), before, "unlinking writes to nobody");
     assert_eq!(world.records().await.len(), 6, "each copy is a record of its own");
@@ -276,18 +331,31 @@ async fn the_copies_of_a_deleted_mirror_no_longer_hear_of_each_other_and_none_is
     world.sides[0].provider.delete("cal", "e2");
     world.settle().await;
     assert_eq!(world.contents(1).len(), 3);
-    assert!(world.contents(1).iter().all(|content| content.fields["title"] != "Only here"));
+    assert!(
+        world
+            .contents(1)
+            .iter()
+            .all(|content| content.fields["title"] != "Only here")
+    );
 }
 
 #[tokio::test]
 async fn what_another_mirror_still_joins_stays_together() {
     let world = World::new(&[Options::WHOLE, Options::PER_PART, Options::WHOLE]).await;
     let both = |a, b| [(a, MemberRole::Both), (b, MemberRole::Both)];
-    let first = world.mirror(&both(0, 1), Rule::LastWriter, TargetEdits::Keep).await;
-    world.mirror(&both(1, 2), Rule::LastWriter, TargetEdits::Keep).await;
+    let first = world
+        .mirror(&both(0, 1), Rule::LastWriter, TargetEdits::Keep)
+        .await;
+    world
+        .mirror(&both(1, 2), Rule::LastWriter, TargetEdits::Keep)
+        .await;
     world.put(0, "a", event("Lunch"));
     world.settle().await;
-    world.engine.drop_mirror(&world.organization, &first).await.unwrap();
+    world
+        .engine
+        .drop_mirror(&world.organization, &first)
+        .await
+        .unwrap();
     world.settle().await;
     assert_eq!(world.records().await.len(), 2);
     world.set(1, "title", json!("Dinner"));

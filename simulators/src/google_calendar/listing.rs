@@ -242,10 +242,12 @@ fn expand(
     }
     let tz = zone_or_utc(calendar.time_zone());
     let series = Series::read(&master.body)?;
-    let to = window
-        .to
-        .or_else(|| now.checked_add(EXPANSION_HORIZON).ok())
-        .unwrap_or(Timestamp::MAX);
+    let horizon = || {
+        now.checked_add(EXPANSION_HORIZON)
+            .ok()
+            .filter(|_| series.is_endless())
+    };
+    let to = window.to.or_else(horizon).unwrap_or(Timestamp::MAX);
     // An instance that began long before the window may still reach into it; so look back by its own length.
     let earliest = window
         .from

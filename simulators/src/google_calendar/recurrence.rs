@@ -146,6 +146,14 @@ impl Series {
         }
     }
 
+    /// Whether a rule of it has no end.
+    pub(crate) fn is_endless(&self) -> bool {
+        let rules = self.rules.iter().flat_map(RRuleSet::get_rrule);
+        rules
+            .into_iter()
+            .any(|rule| rule.get_count().is_none() && rule.get_until().is_none())
+    }
+
     /// Original starts within the closed range, in order; without a range from the beginning up to a limit.
     pub(crate) fn starts(&self, range: Option<(Timestamp, Timestamp)>) -> Vec<When> {
         let zone = self.zone();

@@ -28,9 +28,9 @@ docs:
 bench *words:
     scripts/bench {{ words }}
 
-# the architecture and the engine's invariants only: imports, properties, simulator
+# the architecture, the laws and invariants, and the tests against real servers at full size (minutes)
 prove:
-    scripts/test --workspace -E 'binary(architecture) | test(/law|invariant|proof|simulator/)'
+    scripts/prove
 
 # the hub with simulated vendors in one process
 demo:

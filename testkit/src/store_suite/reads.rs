@@ -138,7 +138,12 @@ pub async fn missing_links_are_paged_in_order_of_the_records(subject: &dyn Subje
     for collection in [&world.work.id, &world.home.id] {
         let joined = store.joined(org, collection, None, 9).await?;
         ensure!(joined.len() == 1 && !wanted.contains(&joined[0].id));
-        ensure!(store.joined(org, collection, Some(&joined[0].id), 9).await?.is_empty());
+        ensure!(
+            store
+                .joined(org, collection, Some(&joined[0].id), 9)
+                .await?
+                .is_empty()
+        );
     }
     Ok(())
 }

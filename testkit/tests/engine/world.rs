@@ -403,9 +403,7 @@ async fn open(folder: &TempDir, clock: Arc<TestClock>) -> SqliteStore {
 }
 
 fn engine(store: &SqliteStore, registry: &Registry) -> Engine {
-    let entropy = Arc::new(Counting(AtomicU64::new(
-        registry.clock.now_ms().unsigned_abs() << 16,
-    )));
+    let entropy = registry.entropy.clone();
     Engine::new(
         Arc::new(store.clone()),
         Arc::new(registry.clone()),

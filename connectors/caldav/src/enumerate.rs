@@ -48,38 +48,37 @@ pub(crate) async fn plan(
             initial: false,
         }),
         Some(Place::Compare { ctag }) => {
-            let state = state(dav, collection).await?;
-            if ctag.is_some() && ctag == state.ctag {
+            let now = own(dav, collection, writer::propfind_ctag()).await?.ctag;
+            if ctag.is_some() && ctag == now {
                 return Ok(Plan::Nothing {
                     place: Place::Compare { ctag },
                 });
             }
-            Ok(Plan::Compare { ctag: state.ctag })
+            Ok(Plan::Compare { ctag: now })
         }
         None => {
-            let state = state(dav, collection).await?;
-            if state.reports_changes() {
+            let own = own(dav, collection, writer::propfind_reports()).await?;
+            if own.reports_changes() {
                 return Ok(Plan::Changes {
                     token: String::new(),
                     initial: true,
                 });
             }
-            Ok(Plan::Compare { ctag: state.ctag })
+            comparison(dav, collection).await
         }
     }
 }
 
-/// The plan for a server that turns out to have no `sync-collection`.
+/// The plan for a server that has no `sync-collection`, or turns out to have none.
 pub(crate) async fn comparison(dav: &Dav<'_>, collection: &Collection) -> Result<Plan, Error> {
     Ok(Plan::Compare {
-        ctag: state(dav, collection).await?.ctag,
+        ctag: own(dav, collection, writer::propfind_ctag()).await?.ctag,
     })
 }
 
-async fn state(dav: &Dav<'_>, collection: &Collection) -> Result<Properties, Error> {
-    let answer = dav
-        .ask_xml("PROPFIND", &collection.url, "0", writer::propfind_state())
-        .await?;
+/// What the server says of the calendar itself.
+async fn own(dav: &Dav<'_>, collection: &Collection, question: Bytes) -> Result<Properties, Error> {
+    let answer = dav.ask_xml("PROPFIND", &collection.url, "0", question).await?;
     let document = dav.multistatus(answer).await?;
     let own = document
         .responses

@@ -19,9 +19,15 @@ pub(crate) fn propfind_collections() -> Bytes {
     )
 }
 
-/// Whether and how a calendar tells that it changed.
-pub(crate) fn propfind_state() -> Bytes {
-    propfind("<D:resourcetype/><D:supported-report-set/><CS:getctag/>")
+/// How a calendar can be asked for its changes. Without the ctag: servers that have no counter work it out from all
+/// their objects, which takes Radicale a fifth of a second for 5,000.
+pub(crate) fn propfind_reports() -> Bytes {
+    propfind("<D:resourcetype/><D:supported-report-set/>")
+}
+
+/// Whether a calendar changed.
+pub(crate) fn propfind_ctag() -> Bytes {
+    propfind("<D:resourcetype/><CS:getctag/>")
 }
 
 /// The members of a calendar.

@@ -71,7 +71,13 @@ async fn main() -> Result<()> {
         let measured = measure(&mut server, &floor, &arguments, &mut figures).await;
         footprint = measured.with_context(|| format!("round {round}"))?.or(footprint);
     }
-    let table = report::table(&figures, footprint.as_ref(), &arguments.description())?;
+    let versions = format!(
+        "Radicale {} on the same machine, vdirsyncer {}",
+        server.version().await?,
+        vdirsyncer::version().await?
+    );
+    let description = format!("{}; {versions}", arguments.description());
+    let table = report::table(&figures, footprint.as_ref(), &description)?;
     println!("{table}");
     if arguments.write.as_os_str() != "-" {
         report::write(&arguments.write, &table)?;

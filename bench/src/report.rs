@@ -79,7 +79,7 @@ impl Figures {
 /// The table in Markdown.
 pub(crate) fn table(figures: &Figures, footprint: Option<&Footprint>, description: &str) -> Result<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let mut text = format!("{description}; {cores} cores; Radicale on the same machine.\n\n");
+    let mut text = format!("{description}; {cores} cores.\n\n");
     text.push_str("| | floor | vdirsyncer | Concord | vdirsyncer / floor | Concord / floor | aim |\n");
     text.push_str("|---|---:|---:|---:|---:|---:|---:|\n");
     for measure in Measure::ALL {

@@ -30,6 +30,11 @@ impl Server {
         })
     }
 
+    /// The version of Radicale.
+    pub(crate) async fn version(&self) -> Result<String> {
+        self.radicale.version().await
+    }
+
     pub(crate) fn base_url(&self) -> &Url {
         self.radicale.base_url()
     }
@@ -72,13 +77,7 @@ impl Server {
         let stride = self.events.len() / (count - 2 * some);
         self.edits += 1;
         for event in self.events.iter_mut().step_by(stride).take(count - 2 * some) {
-            let at = event
-                .ics
-                .find("\r\nSUMMARY")
-                .context("an event without a title")?;
-            event
-                .ics
-                .insert_str(at, &format!("\r\nCOMMENT:{}", mark(self.edits)));
+            event.ics = with_title(&event.ics, &mark(self.edits))?;
             files.push(event.clone());
         }
         ensure!(
@@ -94,6 +93,34 @@ impl Server {
     }
 }
 
+/// The event with another title. Ours has one line each, folded or not (RFC 5545 section 3.1).
+fn with_title(ics: &str, title: &str) -> Result<String> {
+    let (before, rest) = ics
+        .split_once("\r\nSUMMARY")
+        .context("an event without a title")?;
+    let after = rest
+        .match_indices("\r\n")
+        .map(|(at, _)| &rest[at..])
+        .find(|after| !after.starts_with("\r\n ") && !after.starts_with("\r\n\t"))
+        .context("a title that never ends")?;
+    Ok(format!("{before}\r\nSUMMARY:{title}{after}"))
+}
+
 fn mark(edits: usize) -> String {
     format!("edit number {edits} by another client")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_replaces_the_title_with_its_folded_lines_and_nothing_else() {
+        let ics = "UID:1\r\nSUMMARY;LANGUAGE=de:Lang\r\n er Titel\r\n\tund mehr\r\nDTSTART:1\r\n";
+        assert_eq!(
+            with_title(ics, "new").unwrap(),
+            "UID:1\r\nSUMMARY:new\r\nDTSTART:1\r\n"
+        );
+        assert!(with_title("UID:1\r\n", "new").is_err());
+    }
 }

@@ -19,6 +19,13 @@ pub(crate) struct Vdirsyncer {
     _folder: TempDir,
 }
 
+/// What the program says of its version: `0.19.0`.
+pub(crate) async fn version() -> Result<String> {
+    let printed = Program::new("vdirsyncer").arg("--version").run(LIMIT).await;
+    let printed = printed.context("vdirsyncer: run scripts/setup")?;
+    Ok(printed.split_whitespace().last().unwrap_or_default().to_owned())
+}
+
 impl Vdirsyncer {
     /// A fresh pair of an empty folder and the server's calendar, discovered but not synced yet.
     pub(crate) async fn prepare(server: &Server) -> Result<Self> {

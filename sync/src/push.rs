@@ -364,19 +364,15 @@ impl Run<'_> {
                 Outcome::Found(object) => {
                     let written = carried(scene, intent, object);
                     work.presume(&intent.sent, &written, &scene.project(&intent.sent));
+                    let mut filled = filled_in(&work, intent, object);
+                    // A field that can be written may have been edited since the lost answer.
+                    filled.retain(|path| !scene.capability.writes(&path.field));
+                    work.presume(&intent.sent, &filled, &object.content);
                     work.meet_found(&self.desk, scene, &written, object);
                 }
                 Outcome::Answered(Applied::Stored(object)) => {
                     let mut written = carried(scene, intent, object);
-                    if intent.action == IntentAction::Create && work.record.home != Some(work.link.id.clone())
-                    {
-                        // What the provider fills in on its own in a copy (an organizer) is nobody's edit.
-                        let added = object
-                            .content
-                            .paths()
-                            .filter(|path| intent.sent.get(path).is_none());
-                        written.extend(added);
-                    }
+                    written.extend(filled_in(&work, intent, object));
                     work.settle(&self.desk, scene, &intent.sent, &written, object);
                 }
             }
@@ -527,6 +523,15 @@ fn carried(scene: &Scene, intent: &Intent, object: &RemoteObject) -> BTreeSet<Fi
         written.retain(|path| path.part.is_master() || object.content.overrides.contains_key(&path.part));
     }
     written
+}
+
+/// What a provider filled in on its own (an organizer) in a copy that it was asked to make: that is nobody's edit.
+fn filled_in(work: &Work, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
+    let copy = work.record.home.as_ref() != Some(&work.link.id);
+    let paths = object.content.paths();
+    paths
+        .filter(|path| intent.action == IntentAction::Create && copy && intent.sent.get(path).is_none())
+        .collect()
 }
 
 /// How one step on a link ended.

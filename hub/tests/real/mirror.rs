@@ -2,6 +2,7 @@
 //! written while nothing happens.
 
 use serde_json::{Value, json};
+use simulators::faults::{Fault, Match};
 use testkit::corpus;
 
 use crate::hub::{Hub, path_of};
@@ -168,6 +169,25 @@ async fn an_event_that_is_cancelled_at_one_side_is_not_lost_there() {
     }
     let there = scene.dav.item("a.ics");
     assert!(there.contains("STATUS:CANCELLED\r\n"), "{there}");
+    assert_idle(&scene).await;
+}
+
+#[tokio::test]
+async fn a_copy_whose_making_was_not_confirmed_counts_for_no_edit() {
+    let scene = small_scene().await;
+    let counting = scene.count();
+    let create = Match::method(reqwest::Method::POST).with_path("/events");
+    scene.google.faults().next(create, Fault::LoseResponse);
+    scene.dav.put("new.ics", &ics("new", &["SUMMARY:New"])).await;
+    scene.round().await;
+    scene.assert_writes(&counting, (0, 1), "it was made, and nobody else edited");
+
+    // So a delete finds nothing that it would undo.
+    scene.dav.delete("new.ics").await;
+    scene.round().await;
+    assert!(scene.google_event("New").is_none());
+    assert!(scene.dav.with_line("SUMMARY:New").is_none());
+    assert!(scene.hub.all("/v1/conflicts?state=all").await.is_empty());
     assert_idle(&scene).await;
 }
 

@@ -343,7 +343,8 @@ pub(super) async fn edit_here(client: &Client, plans: Vec<Plan>) -> Vec<Deed> {
                 let answer = client.try_send(Method::DELETE, &path_of(&event), None).await;
                 let uid = event["uid"].as_str().unwrap().to_owned();
                 // One that was not confirmed may or may not have come to pass.
-                made.extend(answer.ok().map(|_| Deed::Delete { uid }));
+                let confirmed = answer.ok().filter(|answer| answer.status == 204);
+                made.extend(confirmed.map(|_| Deed::Delete { uid }));
             }
             Plan::Cancel { event, day } => {
                 let time = event["start"]["wall"].as_str().unwrap()[10..].to_owned();

@@ -1,5 +1,7 @@
 //! Table of merges: base, hub, remote, and what comes of them.
 
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
 use std::collections::BTreeSet;
 
 use conflict::{Merged, Policy, Rule, Side, Sides, Support, merge};

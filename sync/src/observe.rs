@@ -384,8 +384,14 @@ impl Draft {
 
     /// Takes in a tombstone.
     fn deleted(&mut self, run: &Run<'_>, scene: &Scene, id: &RemoteId) {
-        if let Some((at, part)) = self.index.remove(id) {
-            self.sheet.works[at].vanish(&run.desk, scene, &part);
+        if let Some((at, _)) = self.index.remove(id) {
+            let work = &mut self.sheet.works[at];
+            // Not a part that has another object by now: overrides of a series that moved may get new ids, and the
+            // old ids' tombstones come in any order.
+            let part = work.link.parts.iter().find(|(_, remote)| remote.id == *id);
+            if let Some(part) = part.map(|(part, _)| part.clone()) {
+                work.vanish(&run.desk, scene, &part);
+            }
         }
         let (collection, remote) = (scene.collection.id.clone(), id.clone());
         self.sheet.effects.push(Effect::Release { collection, remote });

@@ -86,8 +86,8 @@ impl Run<'_> {
         if let Some(Change::Present(object)) = changes.first()
             && intent.action == IntentAction::Update
             && object.version != part.version
+            && let Some((_, view)) = scene.remote_view(&linked.link, object)
         {
-            let (_, view) = scene.remote_view(&linked.link, object);
             let projected = scene.project(&intent.sent);
             let took_effect = intent
                 .changed

@@ -84,15 +84,14 @@ impl Scene {
         self.provider.connector.project(&self.collection.remote, content)
     }
 
-    /// The whole content at the provider after `object` was seen: where master and overrides are objects of their
-    /// own, the rest is what the link's snapshot says.
-    pub(crate) fn remote_view(&self, link: &Link, object: &RemoteObject) -> (PartKey, Content) {
+    /// The part that `object` is, and the whole content at the provider after it was seen: where master and
+    /// overrides are objects of their own, the rest is what the link's snapshot says. `None` for an override of a
+    /// series that is to be made anew: it belongs to the one that is gone.
+    pub(crate) fn remote_view(&self, link: &Link, object: &RemoteObject) -> Option<(PartKey, Content)> {
         let before = &link.snapshots.remote;
         if let Some(part) = &object.series {
             let mut view = before.clone();
-            let Some(start) = series::time_field(&view.fields, "start") else {
-                return (PartKey::MASTER, view);
-            };
+            let start = series::time_field(&view.fields, "start")?;
             let key = part.original_start.part_key(&start);
             let thin = series::sparse(link.kind, &view.fields, &key, &object.content.fields);
             if thin.is_empty() {
@@ -100,7 +99,7 @@ impl Scene {
             } else {
                 view.overrides.insert(key.clone(), thin);
             }
-            return (key, view);
+            return Some((key, view));
         }
         let mut view = object.content.clone();
         let own_objects = before
@@ -118,7 +117,7 @@ impl Scene {
             _ => kept.into_iter().collect(),
         };
         view.overrides.extend(moved);
-        (PartKey::MASTER, view)
+        Some((PartKey::MASTER, view))
     }
 }
 

@@ -142,7 +142,9 @@ impl Work {
 
     /// Takes in an object as the provider holds it now. An object in the version last seen is an echo (invariant 7).
     pub(crate) fn see(&mut self, desk: &Desk, scene: &Scene, object: &RemoteObject) {
-        let (part, view) = scene.remote_view(&self.link, object);
+        let Some((part, view)) = scene.remote_view(&self.link, object).filter(|_| !self.dropped) else {
+            return;
+        };
         let known = self.link.parts.get(&part);
         if known.is_some_and(|known| {
             known.id == object.id && known.version.is_some() && known.version == object.version
@@ -282,6 +284,10 @@ impl Work {
     /// The provider says that the object is gone. What nobody edited is deleted; what someone edited lives, and is
     /// made again (edit beats delete).
     pub(crate) fn vanish(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
+        if self.dropped {
+            // Its overrides went with it.
+            return;
+        }
         if !part.is_master() {
             self.lose_part(desk, scene, part);
             return;
@@ -367,7 +373,9 @@ impl Work {
         written: &BTreeSet<FieldPath>,
         object: &RemoteObject,
     ) {
-        let (part, view) = scene.remote_view(&self.link, object);
+        let Some((part, view)) = scene.remote_view(&self.link, object) else {
+            return;
+        };
         self.remember(part, object);
         for path in written {
             if view.get(path) != self.link.snapshots.remote.get(path) {
@@ -387,7 +395,9 @@ impl Work {
         written: &BTreeSet<FieldPath>,
         object: &RemoteObject,
     ) {
-        let (part, view) = scene.remote_view(&self.link, object);
+        let Some((part, view)) = scene.remote_view(&self.link, object) else {
+            return;
+        };
         self.remember(part, object);
         let sent_start = series::time_field(&sent.fields, "start");
         let snapshots = &mut self.link.snapshots;

@@ -56,6 +56,7 @@ pub(crate) struct State {
     reads: usize,
     faults: Vec<Fault>,
     before_write: Option<Hook>,
+    before_page: Option<Hook>,
 }
 
 /// A provider in memory. Clones share it.
@@ -86,6 +87,7 @@ impl MemoryProvider {
             reads: 0,
             faults: Vec::new(),
             before_write: None,
+            before_page: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -217,6 +219,11 @@ impl MemoryProvider {
         self.lock().before_write = Some(Box::new(hook));
     }
 
+    /// Runs just before the next page is read: what happens between a probe and a pull.
+    pub fn before_next_page(&self, hook: impl FnOnce(&Self) + Send + 'static) {
+        self.lock().before_page = Some(Box::new(hook));
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -228,6 +235,13 @@ impl MemoryProvider {
         name: &'static str,
         answer: impl FnOnce(&mut State) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let hook = match operation {
+            Operation::Page => self.lock().before_page.take(),
+            Operation::Collections | Operation::Fetch | Operation::Write | Operation::Probe => None,
+        };
+        if let Some(hook) = hook {
+            hook(self);
+        }
         let mut state = self.lock();
         state.admit(name)?;
         if let Some(fault) = state.fault(operation) {

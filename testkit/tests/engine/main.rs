@@ -11,4 +11,5 @@ mod deletes;
 mod edits;
 mod failures;
 mod random;
+mod review;
 mod world;

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use store::{Durability, MasterKey, OpenMode, Organization, SqliteStore};
 use sync::ports::{Entropy, JobFailure, Jobs, Provider, Providers, Store};
 use sync::state::{
-    ClaimedJob, Connection, Health, JobTask, Member, MemberRole, Mirror, NewJob, Origin, Record, TargetEdits,
+    ClaimedJob, Connection, FieldOwner, Health, JobTask, Member, MemberRole, Mirror, NewJob, Origin, Record,
+    TargetEdits,
 };
 use sync::{Engine, Progress};
 use tempfile::TempDir;
@@ -193,11 +194,36 @@ impl World {
         policy: conflict::Rule,
         target_edits: TargetEdits,
     ) -> MirrorId {
+        let mirror = self.unstored(members, policy, target_edits);
+        self.store_mirror(mirror).await
+    }
+
+    /// A mirror in which the calendar of one side owns a field.
+    pub(crate) async fn mirror_owned(&self, members: &[(usize, MemberRole)], field: &str, owner: usize) {
+        let mut mirror = self.unstored(members, conflict::Rule::LastWriter, TargetEdits::Keep);
+        let owner = FieldOwner::Collection(self.sides[owner].collection.clone());
+        mirror.field_owners.insert(field.to_owned(), owner);
+        self.store_mirror(mirror).await;
+    }
+
+    async fn store_mirror(&self, mirror: Mirror) -> MirrorId {
+        let id = mirror.id.clone();
+        self.engine.put_mirror(mirror).await.unwrap();
+        self.work().await;
+        id
+    }
+
+    fn unstored(
+        &self,
+        members: &[(usize, MemberRole)],
+        policy: conflict::Rule,
+        target_edits: TargetEdits,
+    ) -> Mirror {
         let members = members.iter().map(|(at, role)| Member {
             collection_id: self.sides[*at].collection.clone(),
             role: *role,
         });
-        let mirror = Mirror {
+        Mirror {
             id: MirrorId::new(1, self.entropy()),
             organization: self.organization.clone(),
             name: "Mirror".to_owned(),
@@ -207,10 +233,25 @@ impl World {
             field_owners: std::collections::BTreeMap::new(),
             target_edits,
             created_at: 0,
+        }
+    }
+
+    /// Pauses a connection, or lets it go on.
+    pub(crate) async fn pause(&self, side: usize, paused: bool) {
+        let health = if paused { Health::Paused } else { Health::Active };
+        let patch = store::ConnectionPatch {
+            health: Some((health, None)),
+            ..Default::default()
         };
-        let mirror = self.engine.put_mirror(mirror).await.unwrap();
-        self.work().await;
-        mirror.id
+        self.store
+            .update_connection(
+                &self.organization,
+                &self.sides[side].connection,
+                &patch,
+                &Origin::Hub,
+            )
+            .await
+            .unwrap();
     }
 
     fn entropy(&self) -> u128 {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edit::EditError;
 use crate::engine::{Engine, Progress, Run, Summary, Trouble};
-use crate::observe::Pulling;
+use crate::observe::{Deletes, Pulling};
 use crate::push::Step;
 use crate::state::{CollectionCache, FeedAction, IntentAction, Mirror};
 use crate::work::{Work, pending_link};
@@ -173,7 +173,7 @@ impl Run<'_> {
             scene,
             known: known.clone(),
             seen: std::collections::BTreeSet::new(),
-            deletes: 0,
+            deletes: Deletes::default(),
         };
         // From the cursor; from the start when that is lost.
         for from in [cursor.as_ref(), None] {

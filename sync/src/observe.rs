@@ -18,6 +18,7 @@ pub(crate) struct Sheet {
     works: Vec<Work>,
     effects: Vec<Effect>,
     summary: Summary,
+    deletes: Deletes,
 }
 
 /// One collection's pull while it runs.
@@ -25,8 +26,16 @@ pub(crate) struct Pulling {
     pub(crate) scene: Scene,
     pub(crate) known: Known,
     pub(crate) seen: BTreeSet<RemoteId>,
-    /// Records that this pull deleted so far.
-    pub(crate) deletes: usize,
+    /// What this pull deleted so far.
+    pub(crate) deletes: Deletes,
+}
+
+/// How much was deleted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Deletes {
+    records: usize,
+    /// Their remote objects: overrides may have objects of their own, which [`Pulling::known`] counts too.
+    objects: usize,
 }
 
 impl Run<'_> {
@@ -68,7 +77,7 @@ impl Run<'_> {
             scene,
             known,
             seen: BTreeSet::new(),
-            deletes: 0,
+            deletes: Deletes::default(),
         };
         let mut pages = facet.pages(&provider.ctx, request);
         let mut next = pages.next().await;
@@ -130,7 +139,10 @@ impl Run<'_> {
         loop {
             tries += 1;
             let sheet = self.sheet(pulling, changes).await?;
-            let deletes = pulling.deletes + usize::try_from(sheet.summary.deleted).unwrap_or(usize::MAX);
+            let deletes = Deletes {
+                records: pulling.deletes.records + sheet.deletes.records,
+                objects: pulling.deletes.objects + sheet.deletes.objects,
+            };
             if let Some(reason) = self.breaker(pulling, deletes) {
                 let collection = pulling.scene.collection.id.clone();
                 self.commit(vec![Effect::HoldCollection {
@@ -175,15 +187,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Why a pull has to stop and ask, if it has deleted too much.
-    fn breaker(&self, pulling: &Pulling, deletes: usize) -> Option<String> {
+    /// Why a pull has to stop and ask, if it has deleted too much. Once it has asked, nothing is deleted until
+    /// somebody agrees: the next pulls would else carry out in portions what this one did not.
+    fn breaker(&self, pulling: &Pulling, deletes: Deletes) -> Option<String> {
+        if self.approve_deletes || deletes.records == 0 {
+            return None;
+        }
+        let collection = &pulling.scene.collection;
+        if collection.hold.is_some() {
+            return collection.hold.clone();
+        }
         let settings = &self.desk.settings;
         let share = pulling.known.len() * settings.delete_share_percent / 100;
-        (!self.approve_deletes && deletes > settings.delete_floor && deletes > share).then(|| {
+        (deletes.records > settings.delete_floor && deletes.objects > share).then(|| {
             format!(
-                "`{}` would lose {deletes} of {} records at once; nothing more was deleted. Sync it with \
+                "`{}` would lose {} records at once, {} of its {} objects; nothing more was deleted. Sync it with \
                  approve_deletes=true if that is right",
-                pulling.scene.collection.remote.name,
+                collection.remote.name,
+                deletes.records,
+                deletes.objects,
                 pulling.known.len()
             )
         })
@@ -337,6 +359,7 @@ impl Draft {
                 works: Vec::new(),
                 effects: Vec::new(),
                 summary: Summary::default(),
+                deletes: Deletes::default(),
             },
             index: HashMap::new(),
         };
@@ -436,7 +459,11 @@ impl Draft {
             match work.action() {
                 Some(FeedAction::Created) => self.sheet.summary.created += 1,
                 Some(FeedAction::Updated) => self.sheet.summary.updated += 1,
-                Some(FeedAction::Deleted) => self.sheet.summary.deleted += 1,
+                Some(FeedAction::Deleted) => {
+                    self.sheet.summary.deleted += 1;
+                    self.sheet.deletes.records += 1;
+                    self.sheet.deletes.objects += work.link.parts.len();
+                }
                 None => {}
             }
             self.sheet.summary.conflicts += work.conflict_count();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use connector_sdk::{Applied, Change, RemoteId};
 
 use crate::engine::{Run, Trouble};
-use crate::observe::Pulling;
+use crate::observe::{Deletes, Pulling};
 use crate::ports::Effect;
 use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
@@ -111,11 +111,14 @@ impl Run<'_> {
             .store
             .known(&self.organization, &scene.collection.id)
             .await?;
+        let mut scene = scene.clone();
+        // The provider answers for this one object. A hold is about what a pull would delete.
+        scene.collection.hold = None;
         let mut pulling = Pulling {
-            scene: scene.clone(),
+            scene,
             known,
             seen: BTreeSet::new(),
-            deletes: 0,
+            deletes: Deletes::default(),
         };
         self.take_changes(&mut pulling, &changes, Some(close)).await
     }

@@ -1,9 +1,11 @@
 //! Faults that a review of the engine found, each as the sentence that was not true.
 
+use connector_memory::Options;
 use model::Content;
 use serde_json::{Value, json};
+use sync::state::JobTask;
 
-use crate::world::{World, fields, key, series};
+use crate::world::{CAL, World, event, fields, key, series};
 
 const PAIR: [Options; 2] = [Options::WHOLE, Options::PER_PART];
 
@@ -64,4 +66,50 @@ async fn a_series_that_is_moved_at_the_provider_keeps_its_overrides() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_next_syncs_do_not_carry_out_bit_by_bit_what_the_breaker_stopped() {
+    let small = Options {
+        page_size: 5,
+        ..Options::WHOLE
+    };
+    let mut world = World::mirrored(&[small, Options::PER_PART]).await;
+    for at in 0..60 {
+        world.put(0, &format!("e{at:02}"), event(&format!("Event {at}")));
+    }
+    world.settle().await;
+    for at in 0..60 {
+        world.sides[0].provider.delete(CAL, &format!("e{at:02}"));
+    }
+    let failure = world.sync(0).await.unwrap_err();
+    assert_eq!(failure.code, "deletes_held");
+    let held_at = world.records().await.len();
+    assert!(held_at >= 30, "{held_at}");
+    for round in 0..4 {
+        if round == 2 {
+            world.restart().await;
+            world.sides[0].provider.expire_cursors();
+        }
+        let failure = world.sync(0).await.unwrap_err();
+        assert_eq!(failure.code, "deletes_held");
+        assert_eq!(world.records().await.len(), held_at, "round {round}");
+    }
+    let connection = world.sides[0].connection.clone();
+    world
+        .run(JobTask::Sync {
+            connection,
+            discover: false,
+            approve_deletes: true,
+        })
+        .await
+        .unwrap();
+    world.settle().await;
+    assert!(world.records().await.is_empty());
+    // The hold is over: a single delete needs nobody's word.
+    world.put(0, "late", event("Late"));
+    world.settle().await;
+    world.sides[0].provider.delete(CAL, "late");
+    world.settle().await;
+    assert!(world.records().await.is_empty());
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use conflict::{Clash, Rule, Side};
 use connector_sdk::RemoteObject;
 use model::{
-    ConflictId, ConnectionId, Content, EventTime, FieldPath, JobId, LinkId, PartKey, RecordId, series,
+    ConflictId, ConnectionId, Content, EventTime, FieldPath, JobId, LinkId, PartKey, RecordId, Scope, series,
 };
 
 use crate::engine::Desk;
@@ -190,7 +190,7 @@ impl Work {
         if let (Some(before), Some(after)) = (before, after) {
             self.rekey_parts(&before, &after);
         }
-        let revived = self.record.deleted && !merged.taken.is_empty();
+        let revived = self.record.deleted && merged.taken.iter().any(|path| self.is_edit(path));
         let (shared, local) = plan::split(self.link.kind, merged.hub);
         let origin = Origin::Link(self.link.id.clone());
         self.set_content(shared, &origin, scene.now_ms);
@@ -212,6 +212,13 @@ impl Work {
         if revived {
             self.revive(desk, scene.now_ms, Side::Remote);
         }
+    }
+
+    /// Whether a change of this field is somebody's edit of the record, and not the provider's bookkeeping or a matter
+    /// of one account.
+    fn is_edit(&self, path: &FieldPath) -> bool {
+        let spec = self.link.kind.schema().field(&path.field);
+        spec.is_some_and(|spec| spec.writable && spec.scope == Scope::Shared)
     }
 
     /// Keeps the keys of parts in step with the master's start at the provider.

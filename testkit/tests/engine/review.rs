@@ -113,3 +113,20 @@ async fn the_next_syncs_do_not_carry_out_bit_by_bit_what_the_breaker_stopped() {
     world.settle().await;
     assert!(world.records().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_touch_of_the_providers_own_bookkeeping_revives_nothing() {
+    let world = World::mirrored(&PAIR).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.delete(0);
+    world.edit(1, |content| {
+        content
+            .fields
+            .insert("updated_at".to_owned(), json!("2026-01-02T03:04:05Z"));
+        content.fields.insert("sequence".to_owned(), json!(3));
+        content.fields.insert("my_response".to_owned(), json!("accepted"));
+    });
+    world.settle().await;
+    assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
+}

@@ -11,7 +11,7 @@ use crate::mirror;
 use crate::patch::{check_event, check_writable, follow_start, merge_patch};
 use crate::plan;
 use crate::ports::{Effect, StoreError};
-use crate::state::{Collection, FeedAction, FeedEntry, FieldClock, Link, LinkState, Origin, Record};
+use crate::state::{Collection, DELETED, FeedAction, FeedEntry, FieldClock, Link, LinkState, Origin, Record};
 use crate::subject::Subject;
 use crate::work::{pending_link, push_job, push_job_for};
 
@@ -126,6 +126,11 @@ impl Engine {
             self.check_home(organization, &subject).await?;
             subject.record.version += 1;
             subject.record.deleted = true;
+            let clock = FieldClock {
+                version: subject.record.version,
+                origin: origin.clone(),
+            };
+            subject.record.clocks.insert(DELETED.to_owned(), clock);
             subject.record.updated_at = self.desk.now_ms();
             let mut effects = vec![Effect::UpdateRecord(Box::new(subject.record.clone()))];
             effects.extend(self.announce(&subject, FeedAction::Deleted, Vec::new(), &origin, None));

@@ -13,7 +13,7 @@ use crate::occurrence;
 use crate::plan;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
-use crate::state::{CollectionCache, Intent, IntentAction, Link, Origin, Record};
+use crate::state::{CollectionCache, DELETED, Intent, IntentAction, Link, Origin, Record};
 use crate::work::{Work, push_job};
 
 /// Links that one round of a push reads.
@@ -148,7 +148,8 @@ impl Run<'_> {
         if link.removing || record.deleted {
             return match there {
                 false => Step::Drop,
-                true if scene.source_only && !link.removing => Step::Drop,
+                // Its object stays, and stays known: seen as a stranger it would come back as a new record.
+                true if !link.removing && scene.keeps_back(link, record, DELETED) => Step::Rest,
                 true => Step::Write(Pending {
                     part: PartKey::MASTER,
                     action: IntentAction::Delete,
@@ -201,15 +202,7 @@ impl Run<'_> {
         if scene.capability.series == SeriesModel::PerPart {
             outlived(hub, link, &mut send);
         }
-        if scene.source_only {
-            // What another member's edit made is not written to a collection that only gives.
-            send.retain(
-                |path| match record.clocks.get(&path.to_string()).map(|clock| &clock.origin) {
-                    Some(Origin::Link(from)) => *from == link.id,
-                    Some(Origin::Api(_) | Origin::Conflict(_) | Origin::Hub) | None => true,
-                },
-            );
-        }
+        send.retain(|path| !scene.keeps_back(link, record, &path.to_string()));
         send
     }
 

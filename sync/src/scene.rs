@@ -7,7 +7,7 @@ use connector_sdk::{Capability, RemoteObject};
 use model::{CollectionId, Content, PartKey, series};
 
 use crate::ports::Provider;
-use crate::state::{Collection, FieldOwner, Link, Member, Mirror, TargetEdits};
+use crate::state::{Collection, FieldOwner, Link, Member, Mirror, Origin, Record, TargetEdits};
 
 /// What holds for every link of one collection.
 #[derive(Clone)]
@@ -77,6 +77,16 @@ impl Scene {
             targets,
             now_ms,
         }
+    }
+
+    /// Whether a value is kept from the collection: what another member's edit made is not written to one that only
+    /// gives.
+    pub(crate) fn keeps_back(&self, link: &Link, record: &Record, path: &str) -> bool {
+        self.source_only
+            && match record.clocks.get(path).map(|clock| &clock.origin) {
+                Some(Origin::Link(from)) => *from != link.id,
+                Some(Origin::Api(_) | Origin::Conflict(_) | Origin::Hub) | None => false,
+            }
     }
 
     /// The provider's lossy projection of a hub side.

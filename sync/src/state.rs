@@ -97,6 +97,9 @@ pub struct Record {
     pub updated_at: i64,
 }
 
+/// Stands among the clocks for the delete of the record itself.
+pub(crate) const DELETED: &str = "deleted";
+
 /// When and from where a field last changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldClock {

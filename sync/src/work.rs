@@ -14,7 +14,7 @@ use crate::plan;
 use crate::ports::Effect;
 use crate::scene::Scene;
 use crate::state::{
-    Conflict, FeedAction, FeedEntry, FieldClock, JobTask, Link, LinkState, NewJob, Origin, Record,
+    Conflict, DELETED, FeedAction, FeedEntry, FieldClock, JobTask, Link, LinkState, NewJob, Origin, Record,
     RemotePart, Snapshots,
 };
 
@@ -308,16 +308,22 @@ impl Work {
             return;
         }
         let hub = plan::hub_side(&self.record, &self.link);
-        let edited = hub
+        let (elsewhere, here): (Vec<FieldPath>, Vec<FieldPath>) = hub
             .differences(&self.link.snapshots.hub)
             .into_iter()
-            .any(|path| scene.capability.writes(&path.field));
-        if edited || scene.revert {
+            .filter(|path| scene.capability.writes(&path.field))
+            .partition(|path| scene.keeps_back(&self.link, &self.record, &path.to_string()));
+        if !here.is_empty() || scene.revert {
             self.forget_remote();
             self.log(desk, scene.now_ms, whole_record(Side::Hub));
             return;
         }
-        self.die(scene.now_ms);
+        if elsewhere.is_empty() {
+            self.die(scene.now_ms);
+        } else {
+            // It lives where it was edited; here it is gone, since nothing of that is written here.
+            self.log(desk, scene.now_ms, whole_record(Side::Hub));
+        }
         self.drop_link();
     }
 
@@ -332,6 +338,11 @@ impl Work {
 
     /// The record is deleted; its other links are to follow.
     pub(crate) fn die(&mut self, now_ms: i64) {
+        let clock = FieldClock {
+            version: self.next_version(),
+            origin: Origin::Link(self.link.id.clone()),
+        };
+        self.record.clocks.insert(DELETED.to_owned(), clock);
         self.record.deleted = true;
         self.record.updated_at = now_ms;
         self.died = true;

@@ -3,11 +3,15 @@
 use connector_memory::Options;
 use model::Content;
 use serde_json::{Value, json};
-use sync::state::JobTask;
+use sync::state::{JobTask, MemberRole, Origin, TargetEdits};
 
 use crate::world::{CAL, World, event, fields, key, series};
 
 const PAIR: [Options; 2] = [Options::WHOLE, Options::PER_PART];
+
+fn api() -> Origin {
+    Origin::Api("test".to_owned())
+}
 
 fn time(day: u8, hour: u8) -> Value {
     json!({"kind": "zoned", "wall": format!("2026-01-{day:02}T{hour:02}:00:00"), "zone": "Europe/Berlin"})
@@ -112,6 +116,76 @@ async fn the_next_syncs_do_not_carry_out_bit_by_bit_what_the_breaker_stopped() {
     world.sides[0].provider.delete(CAL, "late");
     world.settle().await;
     assert!(world.records().await.is_empty());
+}
+
+async fn source_and_target(edits: TargetEdits) -> World {
+    let world = World::new(&PAIR).await;
+    world
+        .mirror(
+            &[(0, MemberRole::Source), (1, MemberRole::Target)],
+            conflict::Rule::LastWriter,
+            edits,
+        )
+        .await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world
+}
+
+#[tokio::test]
+async fn a_client_can_delete_a_record_of_a_pure_source() {
+    let world = source_and_target(TargetEdits::Keep).await;
+    let record = world.only_record().await;
+    world
+        .engine
+        .delete(&world.organization, &record.id, None, api())
+        .await
+        .unwrap();
+    world.settle().await;
+    world.sides[0].provider.expire_cursors();
+    world.settle().await;
+    assert!(world.contents(0).is_empty(), "its remote objects follow");
+    assert!(world.contents(1).is_empty());
+    assert!(world.records().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_pure_source_deleted_is_not_made_there_again_for_an_edit_of_its_target() {
+    let world = source_and_target(TargetEdits::Keep).await;
+    world.set(1, "title", json!("Mine"));
+    world.settle().await;
+    world.delete(0);
+    world.settle().await;
+    assert!(world.contents(0).is_empty(), "{:?}", world.contents(0));
+    assert_eq!(
+        world.only(1).fields["title"],
+        "Mine",
+        "the target's edit is not lost"
+    );
+}
+
+#[tokio::test]
+async fn a_delete_by_another_member_does_not_bring_the_sources_object_back_as_new() {
+    let world = World::new(&[Options::WHOLE, Options::WHOLE]).await;
+    world
+        .mirror(
+            &[(0, MemberRole::Source), (1, MemberRole::Both)],
+            conflict::Rule::LastWriter,
+            TargetEdits::Keep,
+        )
+        .await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.delete(1);
+    world.settle().await;
+    world.sides[0].provider.expire_cursors();
+    world.settle().await;
+    assert_eq!(
+        world.only(0).fields["title"],
+        "Lunch",
+        "a pure source is never written"
+    );
+    assert!(world.contents(1).is_empty(), "what was deleted stays deleted");
 }
 
 #[tokio::test]

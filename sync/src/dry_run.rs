@@ -174,6 +174,7 @@ impl Run<'_> {
             known: known.clone(),
             seen: std::collections::BTreeSet::new(),
             deletes: Deletes::default(),
+            doubtful: Vec::new(),
         };
         // From the cursor; from the start when that is lost.
         for from in [cursor.as_ref(), None] {

@@ -10,7 +10,7 @@ use crate::engine::{Run, Summary, Trouble};
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
-use crate::state::{Collection, FeedAction, Origin, Quarantine};
+use crate::state::{Collection, FeedAction, Intent, Origin, Quarantine};
 use crate::work::{Work, pending_link, push_job_for};
 
 /// What a page came to, before it is committed.
@@ -28,6 +28,8 @@ pub(crate) struct Pulling {
     pub(crate) seen: BTreeSet<RemoteId>,
     /// What this pull deleted so far.
     pub(crate) deletes: Deletes,
+    /// Creates in this collection of which nobody knows what became of them.
+    pub(crate) doubtful: Vec<Intent>,
 }
 
 /// How much was deleted.
@@ -73,11 +75,13 @@ impl Run<'_> {
             cursor,
             known: &request_known,
         };
+        let doubtful = self.creates_in_doubt(&scene.collection.id).await?;
         let mut pulling = Pulling {
             scene,
             known,
             seen: BTreeSet::new(),
             deletes: Deletes::default(),
+            doubtful,
         };
         let mut pages = facet.pages(&provider.ctx, request);
         let mut next = pages.next().await;
@@ -123,6 +127,7 @@ impl Run<'_> {
             cursor: Some(cursor),
             enumerated_at: (page.listing == Listing::Complete).then_some(pulling.scene.now_ms),
         });
+        self.claim_late_creates(pulling, &changes).await?;
         self.take_changes(pulling, &changes, cursor).await?;
         self.advance(count, None);
         Ok(())

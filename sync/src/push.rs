@@ -327,14 +327,16 @@ impl Run<'_> {
     }
 
     /// Records what a write came to. The record may have changed meanwhile, so it is read again, and again when
-    /// someone is faster: the outcome must not be lost.
+    /// someone is faster. Where that does not end the intent stays open, and the next run finds out.
     pub(crate) async fn finish(
         &mut self,
         scene: &Scene,
         intent: &Intent,
         outcome: Outcome,
     ) -> Result<Ended, Trouble> {
+        let mut tries = 0;
         loop {
+            tries += 1;
             let close = Effect::CloseIntent(intent.id.clone());
             let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
                 self.commit(vec![close]).await?;
@@ -347,7 +349,7 @@ impl Run<'_> {
                         work.drop_link();
                     } else {
                         // Someone revived the record while its delete was on the way.
-                        work.vanish(&self.desk, scene, &PartKey::MASTER);
+                        work.forget_remote();
                     }
                 }
                 Outcome::Deleted => {
@@ -379,10 +381,31 @@ impl Run<'_> {
             match self.commit(effects).await {
                 Ok(()) if again => return Ok(Ended::Again),
                 Ok(()) => return Ok(Ended::Rested),
-                Err(StoreError::Stale(_)) => {}
+                Err(StoreError::Stale(_)) if tries < self.desk.settings.max_replans => {}
+                Err(StoreError::Stale(_)) if self.is_elsewhere(scene, intent, &outcome).await? => {
+                    let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+                        return Ok(Ended::Rested);
+                    };
+                    let work = Work::stored(linked.link, linked.record);
+                    let reason = "the provider's object belongs to another record here".to_owned();
+                    return self.refuse(work, reason, Some(&intent.id)).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Whether the object that a write came to is tied to another record: links are one-to-one (invariant 14).
+    async fn is_elsewhere(&self, scene: &Scene, intent: &Intent, outcome: &Outcome) -> Result<bool, Trouble> {
+        let (Outcome::Found(object) | Outcome::Answered(Applied::Stored(object))) = outcome else {
+            return Ok(false);
+        };
+        let ids = std::slice::from_ref(&object.id);
+        let store = &self.desk.store;
+        let linked = store
+            .linked(&self.organization, &scene.collection.id, ids)
+            .await?;
+        Ok(linked.iter().any(|linked| linked.link.id != intent.link))
     }
 
     /// Jobs for the other connections of a record that changed.

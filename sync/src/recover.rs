@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use connector_sdk::{Applied, Change, RemoteId};
+use model::CollectionId;
 
 use crate::engine::{Run, Trouble};
 use crate::observe::{Deletes, Pulling};
@@ -38,6 +39,46 @@ impl Run<'_> {
                 IntentAction::Update | IntentAction::Delete => self.look_again(&scene, &intent).await?,
             }
         }
+        Ok(())
+    }
+
+    /// The creates in a collection of which nobody knows what became of them.
+    pub(crate) async fn creates_in_doubt(&self, collection: &CollectionId) -> Result<Vec<Intent>, Trouble> {
+        let store = &self.desk.store;
+        let open = store
+            .open_intents(&self.organization, &self.connection.id)
+            .await?;
+        let mut creates = Vec::new();
+        for intent in open
+            .into_iter()
+            .filter(|intent| intent.action == IntentAction::Create)
+        {
+            let linked = store.link(&self.organization, &intent.link).await?;
+            if linked.is_some_and(|linked| linked.link.collection == *collection) {
+                creates.push(intent);
+            }
+        }
+        Ok(creates)
+    }
+
+    /// A slow provider may carry out a create after it was asked for it and had nothing. Before an object that the
+    /// hub does not know is taken for a stranger, it is asked again (invariant 8).
+    pub(crate) async fn claim_late_creates(
+        &mut self,
+        pulling: &mut Pulling,
+        changes: &[Change],
+    ) -> Result<(), Trouble> {
+        let is_strange = |change: &Change| match change {
+            Change::Present(object) => object.series.is_none() && !pulling.known.contains_key(&object.id),
+            Change::Unchanged(_) | Change::Deleted(_) | Change::Unreadable { .. } => false,
+        };
+        if pulling.doubtful.is_empty() || !changes.iter().any(is_strange) {
+            return Ok(());
+        }
+        for intent in std::mem::take(&mut pulling.doubtful) {
+            self.recover_create(&pulling.scene, &intent).await?;
+        }
+        pulling.doubtful = self.creates_in_doubt(&pulling.scene.collection.id).await?;
         Ok(())
     }
 
@@ -119,6 +160,7 @@ impl Run<'_> {
             known,
             seen: BTreeSet::new(),
             deletes: Deletes::default(),
+            doubtful: Vec::new(),
         };
         self.take_changes(&mut pulling, &changes, Some(close)).await
     }

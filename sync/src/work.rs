@@ -360,7 +360,7 @@ impl Work {
     }
 
     /// The remote object is lost and has to be made again.
-    fn forget_remote(&mut self) {
+    pub(crate) fn forget_remote(&mut self) {
         self.link.parts.clear();
         self.link.snapshots = Snapshots::default();
         self.link.removing = false;

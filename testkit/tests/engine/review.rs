@@ -1,9 +1,11 @@
 //! Faults that a review of the engine found, each as the sentence that was not true.
 
-use connector_memory::Options;
+use connector_memory::{Fault, Operation, Options};
+use connector_sdk::ErrorKind;
 use model::Content;
 use serde_json::{Value, json};
-use sync::state::{JobTask, MemberRole, Origin, TargetEdits};
+use sync::ports::{Effect, Store as _};
+use sync::state::{JobTask, LinkState, MemberRole, Origin, TargetEdits};
 
 use crate::world::{CAL, World, event, fields, key, series};
 
@@ -203,4 +205,87 @@ async fn a_touch_of_the_providers_own_bookkeeping_revives_nothing() {
     });
     world.settle().await;
     assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
+}
+
+#[tokio::test]
+async fn a_create_that_the_provider_carries_out_late_makes_one_event() {
+    for target in 0..2 {
+        let world = World::mirrored(&PAIR).await;
+        let provider = world.sides[target].provider.clone();
+        provider.fail(Fault::next(Operation::Write, ErrorKind::Unavailable));
+        world.put(1 - target, "a", event("Lunch"));
+        world.sync(1 - target).await.unwrap();
+        let connection = &world.sides[target].connection;
+        let intent = world
+            .store
+            .open_intents(&world.organization, connection)
+            .await
+            .unwrap()
+            .remove(0);
+        // It is asked whether it made the event, says no, and only then makes it.
+        world.pass(std::time::Duration::from_secs(3_600));
+        let id = format!("m{}", intent.id.as_str().trim_start_matches("int_"));
+        provider.before_next_page(move |provider| provider.put(CAL, &id, intent.sent));
+        let _ = world.sync(target).await;
+        world.settle().await;
+        assert_eq!(world.records().await.len(), 1);
+        for side in 0..2 {
+            assert_eq!(world.only(side).fields["title"], "Lunch");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_object_is_tied_to_another_record_is_refused_and_not_tried_for_ever() {
+    let world = World::mirrored(&PAIR).await;
+    let provider = world.sides[1].provider.clone();
+    provider.fail(Fault::next(Operation::Write, ErrorKind::Unavailable));
+    world.put(0, "a", event("Lunch"));
+    world.sync(0).await.unwrap();
+    let connection = &world.sides[1].connection;
+    let intent = world
+        .store
+        .open_intents(&world.organization, connection)
+        .await
+        .unwrap()
+        .remove(0);
+    let id = format!("m{}", intent.id.as_str().trim_start_matches("int_"));
+    // The object comes in as a stranger while nobody waits for it.
+    provider.put(CAL, &id, event("Stranger"));
+    let link = intent.link.clone();
+    world
+        .store
+        .commit(
+            &world.organization,
+            None,
+            vec![Effect::CloseIntent(intent.id.clone())],
+        )
+        .await
+        .unwrap();
+    world.pass(std::time::Duration::from_secs(3_600));
+    provider.fail(Fault::next(Operation::Write, ErrorKind::Unavailable));
+    let _ = world.sync(1).await;
+    let open = world
+        .store
+        .open_intents(&world.organization, connection)
+        .await
+        .unwrap();
+    let closes = open.into_iter().map(|intent| Effect::CloseIntent(intent.id));
+    let again = Effect::OpenIntent(Box::new(intent));
+    world
+        .store
+        .commit(&world.organization, None, closes.chain([again]).collect())
+        .await
+        .unwrap();
+    world.pass(std::time::Duration::from_secs(3_600));
+    world.sync(1).await.unwrap();
+    let link = world
+        .store
+        .link(&world.organization, &link)
+        .await
+        .unwrap()
+        .unwrap()
+        .link;
+    assert!(matches!(link.state, LinkState::Rejected { .. }), "{link:#?}");
+    assert_eq!(world.records().await.len(), 2);
 }

@@ -273,7 +273,7 @@ impl Run<'_> {
             };
             let work = Work::stored(linked.link, linked.record);
             match self.next_write(&scene, &work) {
-                Step::Rest | Step::Drop => {}
+                Step::Rest | Step::Yield | Step::Drop => {}
                 Step::Refuse(reason) => {
                     planned.push(operation("remote", "refuse", &work, Vec::new(), Some(reason)))
                 }

@@ -299,13 +299,29 @@ impl Run<'_> {
             let origin = Origin::Link(work.link.id.clone());
             effects.extend(work.into_effects(&origin));
         }
-        others.remove(&self.connection.id);
-        effects.extend(
-            others
-                .iter()
-                .map(|other| push_job_for(&self.desk, &self.organization, other)),
-        );
+        effects.extend(self.jobs_for(others));
         Ok(effects)
+    }
+
+    /// Jobs for the other connections of a record that a write's outcome changed.
+    pub(crate) async fn jobs_of_others(
+        &self,
+        scene: &Scene,
+        work: &mut Work,
+    ) -> Result<Vec<Effect>, Trouble> {
+        let mut others = BTreeSet::new();
+        if work.concerns_others() {
+            self.tell_others(scene, work, &mut others).await?;
+        }
+        Ok(self.jobs_for(others).collect())
+    }
+
+    /// This connection is being pushed already.
+    fn jobs_for(&self, mut others: BTreeSet<ConnectionId>) -> impl Iterator<Item = Effect> + '_ {
+        others.remove(&self.connection.id);
+        others
+            .into_iter()
+            .map(|other| push_job_for(&self.desk, &self.organization, &other))
     }
 
     /// Which other connections a changed record is on. A record that lives again gets the links back that its

@@ -13,7 +13,7 @@ use crate::occurrence;
 use crate::plan;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
-use crate::state::{CollectionCache, DELETED, Intent, IntentAction, Link, Origin, Record};
+use crate::state::{CollectionCache, DELETED, Intent, IntentAction, Link, Origin};
 use crate::work::{Work, push_job};
 
 /// Links that one round of a push reads.
@@ -97,6 +97,7 @@ impl Run<'_> {
             let written = self.summary.written;
             let step = match self.next_write(&scene, &work) {
                 Step::Rest => self.rest(work).await,
+                Step::Yield => self.yield_to_owner(&scene, work).await,
                 Step::Drop => self.drop(work).await,
                 Step::Refuse(reason) => self.refuse(work, reason, None).await,
                 Step::Write(pending) => self.write(&scene, work, pending).await,
@@ -160,7 +161,11 @@ impl Run<'_> {
         }
         let hub = plan::hub_side(record, link);
         let (action, changed) = if there {
-            (IntentAction::Update, self.differences(scene, work, &hub))
+            let (send, yields) = self.differences(scene, work, &hub);
+            if send.is_empty() {
+                return if yields { Step::Yield } else { Step::Rest };
+            }
+            (IntentAction::Update, send)
         } else {
             let changed = hub
                 .paths()
@@ -168,9 +173,6 @@ impl Run<'_> {
                 .collect();
             (IntentAction::Create, changed)
         };
-        if there && changed.is_empty() {
-            return Step::Rest;
-        }
         let able = if there {
             scene.capability.update
         } else {
@@ -185,8 +187,9 @@ impl Run<'_> {
         Step::Write(self.portion(scene, action, hub, changed))
     }
 
-    /// The paths at which the provider has to be written.
-    fn differences(&self, scene: &Scene, work: &Work, hub: &Content) -> BTreeSet<FieldPath> {
+    /// The paths at which the provider has to be written, and whether the hub has to take something back because the
+    /// provider owns it.
+    fn differences(&self, scene: &Scene, work: &Work, hub: &Content) -> (BTreeSet<FieldPath>, bool) {
         let (link, record) = (&work.link, &work.record);
         let merged = plan::plan(&plan::Input {
             kind: link.kind,
@@ -203,7 +206,7 @@ impl Run<'_> {
             outlived(hub, link, &mut send);
         }
         send.retain(|path| !scene.keeps_back(link, record, &path.to_string()));
-        send
+        (send, !merged.taken.is_empty())
     }
 
     /// What of it one write can carry: all of it, or the first part where each is an object of its own.
@@ -236,6 +239,19 @@ impl Run<'_> {
         if work.is_changed() {
             self.commit(work.into_effects(&Origin::Hub)).await?;
         }
+        Ok(Ended::Rested)
+    }
+
+    /// The hub takes its edits of what the provider owns back.
+    async fn yield_to_owner(&mut self, scene: &Scene, mut work: Work) -> Result<Ended, Trouble> {
+        let remote = work.link.snapshots.remote.clone();
+        work.meet(&self.desk, scene, &remote);
+        work.mark_dirty(false);
+        self.summary.conflicts += work.conflict_count();
+        let origin = Origin::Link(work.link.id.clone());
+        let mut effects = self.jobs_of_others(scene, &mut work).await?;
+        effects.extend(work.into_effects(&origin));
+        self.commit(effects).await?;
         Ok(Ended::Rested)
     }
 
@@ -374,8 +390,7 @@ impl Run<'_> {
             let again = work.link.dirty;
             self.summary.conflicts += work.conflict_count();
             let origin = Origin::Link(work.link.id.clone());
-            let siblings = work.concerns_others();
-            let mut effects = self.with_sibling_jobs(&work.record, siblings).await?;
+            let mut effects = self.jobs_of_others(scene, &mut work).await?;
             effects.extend(work.into_effects(&origin));
             effects.push(close);
             match self.commit(effects).await {
@@ -406,16 +421,6 @@ impl Run<'_> {
             .linked(&self.organization, &scene.collection.id, ids)
             .await?;
         Ok(linked.iter().any(|linked| linked.link.id != intent.link))
-    }
-
-    /// Jobs for the other connections of a record that changed.
-    async fn with_sibling_jobs(&self, record: &Record, changed: bool) -> Result<Vec<Effect>, Trouble> {
-        if !changed {
-            return Ok(Vec::new());
-        }
-        let links = self.desk.store.links_of(&self.organization, &record.id).await?;
-        let others = links.iter().filter(|link| link.connection != self.connection.id);
-        Ok(others.map(|link| push_job(&self.desk, link)).collect())
     }
 
     /// A write that failed: merge and try again, wait, refuse, or leave it in doubt.
@@ -513,6 +518,8 @@ fn outlived(hub: &Content, link: &Link, send: &mut BTreeSet<FieldPath>) {
 pub(crate) enum Step {
     /// Nothing.
     Rest,
+    /// The hub's edits of fields that the provider owns are taken back.
+    Yield,
     /// To be forgotten: there is nothing at the provider to remove.
     Drop,
     /// It cannot be written, and here is why.

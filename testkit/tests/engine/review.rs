@@ -289,3 +289,26 @@ async fn a_write_whose_object_is_tied_to_another_record_is_refused_and_not_tried
     assert!(matches!(link.state, LinkState::Rejected { .. }), "{link:#?}");
     assert_eq!(world.records().await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_clients_edit_of_a_field_that_a_provider_owns_is_undone_and_logged() {
+    let world = World::new(&PAIR).await;
+    world
+        .mirror_owned(&[(0, MemberRole::Both), (1, MemberRole::Both)], "title", 0)
+        .await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    let record = world.only_record().await;
+    world.patch(&record.id, json!({"title": "Mine"})).await;
+    world.settle().await;
+    for side in 0..2 {
+        assert_eq!(world.only(side).fields["title"], "Lunch", "side {side}");
+    }
+    assert_eq!(world.only_record().await.content.fields["title"], "Lunch");
+    assert_eq!(world.conflicts().await.len(), 1);
+    world.set(1, "title", json!("Also mine"));
+    world.settle().await;
+    for side in 0..2 {
+        assert_eq!(world.only(side).fields["title"], "Lunch", "side {side}");
+    }
+}

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::edit::{EditError, MAX_TRIES, contested};
 use crate::engine::Engine;
-use crate::patch::check_event;
+use crate::occurrence;
+use crate::patch::{check_event, follow_start};
+use crate::plan;
 use crate::ports::{Effect, StoreError};
 use crate::state::{Conflict, FeedAction, LinkState, Origin, Record};
 use crate::subject::Subject;
@@ -44,19 +46,19 @@ impl Engine {
             EditError::Invalid("the record lives because it was edited; delete it to undo that".to_owned())
         })?;
         let origin = Origin::Conflict(id.clone());
-        let value = match resolution {
-            Resolution::Hub => conflict.hub.clone(),
-            Resolution::Remote => conflict.remote.clone(),
-            Resolution::Value(value) => Some(value),
-        };
         for _ in 0..MAX_TRIES {
             let mut subject = self.subject(organization, &conflict.record).await?;
+            let value = subject.value(&conflict, &path, &resolution);
             let now = self.desk.now_ms();
             let mut effects = vec![Effect::ResolveConflict {
                 conflict: id.clone(),
                 at: now,
             }];
-            let paths = subject.put_value(&conflict, &path, value.clone(), &origin, now)?;
+            if !path.part.is_master() && !occurrence::exists(&subject.record.content, &path.part) {
+                let text = "the series was moved or shortened since, and has no such occurrence any more";
+                return Err(EditError::Invalid(text.to_owned()));
+            }
+            let paths = subject.put_value(&conflict, &path, value, &origin, now)?;
             if let Some(mut link) = subject
                 .links
                 .iter()
@@ -65,8 +67,9 @@ impl Engine {
             {
                 // The value at the provider stands for itself: what the hub says differently is sent.
                 link.held.remove(&path);
-                let remote = link.snapshots.remote.get(&path).cloned();
-                link.snapshots.hub.set(&path, remote);
+                let mut base = link.snapshots.hub.clone();
+                base.set(&path, link.snapshots.remote.get(&path).cloned());
+                link.snapshots.hub = follow_start(base, &link.snapshots.hub);
                 link.local = subject.local(&link.id);
                 link.dirty = true;
                 link.state = LinkState::Pending;
@@ -96,6 +99,19 @@ impl Engine {
 }
 
 impl Subject {
+    /// The value that a resolution names. While a conflict is held both sides go on: then it is the value of now.
+    fn value(&self, conflict: &Conflict, path: &FieldPath, resolution: &Resolution) -> Option<Value> {
+        let link = self.links.iter().find(|link| link.id == conflict.link);
+        let held = link.filter(|link| link.held.contains(path));
+        match (resolution, held) {
+            (Resolution::Hub, Some(link)) => plan::hub_side(&self.record, link).get(path).cloned(),
+            (Resolution::Remote, Some(link)) => link.snapshots.remote.get(path).cloned(),
+            (Resolution::Hub, None) => conflict.hub.clone(),
+            (Resolution::Remote, None) => conflict.remote.clone(),
+            (Resolution::Value(value), _) => Some(value.clone()),
+        }
+    }
+
     /// Sets the value that a conflict was resolved to.
     fn put_value(
         &mut self,
@@ -112,13 +128,17 @@ impl Subject {
             .field(&path.field)
             .is_some_and(|spec| spec.scope == Scope::PerLink);
         if per_link {
+            let record = &self.record;
             if let Some(link) = self.links.iter_mut().find(|link| link.id == conflict.link) {
-                link.local.set(path, value);
+                let mut side = plan::hub_side(record, link);
+                side.set(path, value);
+                link.local = plan::split(record.kind, side).1;
             }
             return Ok(Vec::new());
         }
         let mut content = self.record.content.clone();
         content.set(path, value);
+        let content = follow_start(content, &self.record.content);
         check_event(&content)?;
         Ok(self.set_content(content, origin, now_ms))
     }

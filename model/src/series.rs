@@ -100,17 +100,21 @@ pub fn rekeyed(
     old: &EventTime,
     new: &EventTime,
 ) -> BTreeMap<PartKey, Fields> {
-    let shift = wall_shift(old, new);
     overrides
         .into_iter()
-        .map(|(key, fields)| match EventTime::from_part_key(&key, old) {
-            Some(time) => (
-                new.with_wall(time.wall().saturating_add(shift)).part_key(new),
-                fields,
-            ),
-            None => (key, fields),
-        })
+        .map(|(key, fields)| (moved(&key, old, new), fields))
         .collect()
+}
+
+/// The key that an occurrence has after its series' start moved from `old` to `new`.
+#[must_use]
+pub fn moved(key: &PartKey, old: &EventTime, new: &EventTime) -> PartKey {
+    match EventTime::from_part_key(key, old) {
+        Some(time) if !key.is_master() => new
+            .with_wall(time.wall().saturating_add(wall_shift(old, new)))
+            .part_key(new),
+        Some(_) | None => key.clone(),
+    }
 }
 
 /// `content` with its override keys as they would be if its master started where `like` starts. Two contents can

@@ -187,9 +187,10 @@ fn occurrence(side: &Content, key: &PartKey) -> Result<Fields, EditError> {
     Ok(here.fields)
 }
 
-/// Whether the series has this occurrence, cancelled or not.
+/// Whether the series has this occurrence, cancelled or not. One that repeats too often to be listed is given the
+/// benefit of the doubt.
 pub(crate) fn exists(side: &Content, key: &PartKey) -> bool {
-    side.overrides.contains_key(key) || occurrence(side, key).is_ok()
+    side.overrides.contains_key(key) || !matches!(occurrence(side, key), Err(EditError::NotFound(_)))
 }
 
 /// Refuses what only the series can have.

@@ -6,6 +6,7 @@ use conflict::{Merged, Policy, Sides, Support};
 use connector_sdk::Capability;
 use model::{Content, EventTime, FieldPath, Kind, Scope, series};
 
+use crate::occurrence;
 use crate::state::{Link, Record, Snapshots};
 
 /// All that a plan depends on.
@@ -107,15 +108,7 @@ fn own_keys(merged: &mut Merged, keys: &EventTime) {
         return;
     };
     let moved = |path: &FieldPath| FieldPath {
-        part: match EventTime::from_part_key(&path.part, keys) {
-            Some(time) => {
-                let shift = after.wall().duration_since(keys.wall());
-                after
-                    .with_wall(time.wall().saturating_add(shift))
-                    .part_key(&after)
-            }
-            None => path.part.clone(),
-        },
+        part: series::moved(&path.part, keys, &after),
         field: path.field.clone(),
     };
     for paths in [&mut merged.send, &mut merged.taken, &mut merged.held] {
@@ -126,17 +119,28 @@ fn own_keys(merged: &mut Merged, keys: &EventTime) {
     }
 }
 
-/// The hub's side of a link: the record's shared fields and the link's own.
+/// The hub's side of a link: the record's shared fields and the link's own. What the link says of an occurrence moves
+/// with the series, and goes when the series no longer reaches it.
 #[must_use]
 pub fn hub_side(record: &Record, link: &Link) -> Content {
     let mut side = record.content.clone();
-    for path in link.local.paths() {
-        side.set(&path, link.local.get(&path).cloned());
+    let local = series::aligned(&link.local, &record.content);
+    for path in local.paths().filter(|path| !is_anchor(link.kind, path)) {
+        if path.part.is_master() || occurrence::exists(&record.content, &path.part) {
+            side.set(&path, local.get(&path).cloned());
+        }
     }
     side
 }
 
-/// Takes a hub side apart into the record's shared fields and the link's own.
+/// A link's own overrides stand with the start that their keys speak of, which is a field of the record.
+fn is_anchor(kind: Kind, path: &FieldPath) -> bool {
+    let spec = kind.schema().field(&path.field);
+    spec.is_some_and(|spec| spec.scope == Scope::Shared)
+}
+
+/// Takes a hub side apart into the record's shared fields and the link's own. The link's own overrides keep the start
+/// that their keys speak of beside them.
 #[must_use]
 pub fn split(kind: Kind, side: Content) -> (Content, Content) {
     let schema = kind.schema();
@@ -147,6 +151,9 @@ pub fn split(kind: Kind, side: Content) -> (Content, Content) {
     };
     let mut local = side.clone();
     local.retain(|_, field| per_link(field));
+    if let Some(anchor) = side.fields.get("start").filter(|_| !local.overrides.is_empty()) {
+        local.fields.insert("start".to_owned(), anchor.clone());
+    }
     let mut shared = side;
     shared.retain(|_, field| !per_link(field));
     (shared, local)

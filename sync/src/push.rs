@@ -184,7 +184,7 @@ impl Run<'_> {
                 scene.collection.remote.name
             ));
         }
-        Step::Write(self.portion(scene, action, hub, changed))
+        Step::Write(self.portion(scene, link, action, hub, changed))
     }
 
     /// The paths at which the provider has to be written, and whether the hub has to take something back because the
@@ -213,11 +213,15 @@ impl Run<'_> {
     fn portion(
         &self,
         scene: &Scene,
+        link: &Link,
         action: IntentAction,
         sent: Content,
         mut changed: BTreeSet<FieldPath>,
     ) -> Pending {
         let (mut part, mut sent) = (PartKey::MASTER, sent);
+        if action == IntentAction::Update {
+            (sent, changed) = keyed_as_there(link, sent, changed);
+        }
         if scene.capability.series == SeriesModel::PerPart && action == IntentAction::Update {
             part = changed.first().map(|path| path.part.clone()).unwrap_or_default();
             changed.retain(|path| path.part == part);
@@ -486,6 +490,39 @@ impl Run<'_> {
             | ErrorKind::BadSignature => self.refuse(work, error.to_string(), Some(&intent.id)).await,
         }
     }
+}
+
+/// A start that is not written stays as the provider has it (it is held, or kept from the provider): then occurrences
+/// have to be named by that one, or the write would make occurrences that the series there does not have.
+fn keyed_as_there(
+    link: &Link,
+    mut sent: Content,
+    changed: BTreeSet<FieldPath>,
+) -> (Content, BTreeSet<FieldPath>) {
+    let there = &link.snapshots.remote;
+    let starts = (
+        series::time_field(&sent.fields, "start"),
+        series::time_field(&there.fields, "start"),
+    );
+    let (Some(here), Some(start)) = starts else {
+        return (sent, changed);
+    };
+    if here == start || changed.contains(&FieldPath::master("start")) {
+        return (sent, changed);
+    }
+    let schedule = link.kind.schema().fields.iter();
+    for spec in schedule.filter(|spec| spec.group == Some("schedule")) {
+        let path = FieldPath::master(spec.name);
+        if !changed.contains(&path) {
+            sent.set(&path, there.get(&path).cloned());
+        }
+    }
+    sent.overrides = series::rekeyed(sent.overrides, &here, &start);
+    let moved = |path: FieldPath| FieldPath {
+        part: series::moved(&path.part, &here, &start),
+        field: path.field,
+    };
+    (sent, changed.into_iter().map(moved).collect())
 }
 
 /// Overrides whose series no longer reaches them (it was shortened): an object of its own is cancelled, since it may

@@ -226,17 +226,10 @@ impl Work {
         if before == after || self.link.parts.len() < 2 {
             return;
         }
-        let shift = after.wall().duration_since(before.wall());
         let parts = std::mem::take(&mut self.link.parts);
         self.link.parts = parts
             .into_iter()
-            .map(|(key, remote)| match EventTime::from_part_key(&key, before) {
-                Some(time) => (
-                    after.with_wall(time.wall().saturating_add(shift)).part_key(after),
-                    remote,
-                ),
-                None => (key, remote),
-            })
+            .map(|(key, remote)| (series::moved(&key, before, after), remote))
             .collect();
     }
 

@@ -1,11 +1,14 @@
 //! Faults that a review of the engine found, each as the sentence that was not true.
 
+use std::collections::BTreeMap;
+
 use connector_memory::{Fault, Operation, Options};
 use connector_sdk::ErrorKind;
-use model::Content;
+use model::{Content, FieldPath, PartKey};
 use serde_json::{Value, json};
 use sync::ports::{Effect, Store as _};
 use sync::state::{JobTask, LinkState, MemberRole, Origin, TargetEdits};
+use sync::{EditScope, Resolution};
 
 use crate::world::{CAL, World, event, fields, key, series};
 
@@ -205,6 +208,167 @@ async fn a_touch_of_the_providers_own_bookkeeping_revives_nothing() {
     });
     world.settle().await;
     assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
+}
+
+async fn asked() -> World {
+    let world = World::new(&PAIR).await;
+    world
+        .mirror(
+            &[(0, MemberRole::Both), (1, MemberRole::Both)],
+            conflict::Rule::Ask,
+            TargetEdits::Keep,
+        )
+        .await;
+    world
+}
+
+#[tokio::test]
+async fn a_held_conflict_is_decided_between_the_values_of_now() {
+    for resolution in [Resolution::Hub, Resolution::Remote] {
+        let world = asked().await;
+        world.put(0, "a", event("Lunch"));
+        world.settle().await;
+        world.set(0, "title", json!("Dinner"));
+        world.set(1, "title", json!("Supper"));
+        world.settle().await;
+        let conflict = world.conflicts().await.remove(0);
+        // Both sides go on editing while nobody decides.
+        world.set(0, "title", json!("Late dinner"));
+        world.set(1, "title", json!("Late supper"));
+        world.settle().await;
+        let expected = if resolution == Resolution::Hub {
+            "Late dinner"
+        } else {
+            "Late supper"
+        };
+        world
+            .engine
+            .resolve(&world.organization, &conflict.id, resolution, api())
+            .await
+            .unwrap();
+        world.settle().await;
+        for side in 0..2 {
+            assert_eq!(world.only(side).fields["title"], expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_override_written_while_the_start_is_held_names_the_providers_own_occurrence() {
+    let world = asked().await;
+    let mut content = series("Standup");
+    content.overrides.insert(key(7), fields(json!({"title": "Long"})));
+    world.put(0, "a", content);
+    world.settle().await;
+    world.edit(0, |content| move_to(content, 8));
+    world.edit(1, |content| move_to(content, 11));
+    world.settle().await;
+    let record = world.only_record().await;
+    let hour = |side: usize| world.only(side).fields["start"]["wall"].as_str().unwrap()[11..13].to_owned();
+    assert_ne!(hour(0), hour(1), "nobody has decided yet");
+    let own = |side: usize, day: u8| PartKey::occurrence(format!("2026-01-{day:02}T{}:00:00", hour(side)));
+    let start: model::EventTime = serde_json::from_value(record.content.fields["start"].clone()).unwrap();
+    let in_hub = PartKey::occurrence(format!("2026-01-08T{:02}:00:00", start.wall().hour()));
+    let patch = json!({"location": "Roof"}).as_object().unwrap().clone();
+    world
+        .engine
+        .patch_occurrence(
+            &world.organization,
+            &record.id,
+            &in_hub,
+            EditScope::This,
+            None,
+            patch,
+            api(),
+        )
+        .await
+        .unwrap();
+    world.settle().await;
+    for side in 0..2 {
+        let keys: Vec<PartKey> = world.only(side).overrides.keys().cloned().collect();
+        assert_eq!(keys, [own(side, 7), own(side, 8)], "side {side}");
+        assert_eq!(
+            world.only(side).overrides[&own(side, 8)],
+            fields(json!({"location": "Roof"}))
+        );
+    }
+    // The start is decided for side 1; whatever hangs on it moves along.
+    let conflicts = world.conflicts().await;
+    for field in ["end", "start"] {
+        let conflict = conflicts
+            .iter()
+            .find(|conflict| conflict.path == Some(FieldPath::master(field)))
+            .unwrap();
+        let value = Resolution::Value(time(5, if field == "start" { 11 } else { 12 }));
+        world
+            .engine
+            .resolve(&world.organization, &conflict.id, value, api())
+            .await
+            .unwrap();
+    }
+    world.settle().await;
+    let at = |day: u8| PartKey::occurrence(format!("2026-01-{day:02}T11:00:00"));
+    for side in 0..2 {
+        let keys: Vec<PartKey> = world.only(side).overrides.keys().cloned().collect();
+        assert_eq!(keys, [at(7), at(8)], "side {side}");
+    }
+    let keys: Vec<PartKey> = world
+        .only_record()
+        .await
+        .content
+        .overrides
+        .keys()
+        .cloned()
+        .collect();
+    assert_eq!(keys, [at(7), at(8)]);
+}
+
+#[tokio::test]
+async fn alarms_of_one_occurrence_move_with_the_series_and_end_with_it() {
+    for mover in 0..3 {
+        let world = World::mirrored(&[Options::WHOLE, Options::WHOLE]).await;
+        world.put(0, "a", series("Standup"));
+        world.settle().await;
+        let alarm = json!({"use_default": false, "items": [{"minutes_before": 60, "method": "email"}]});
+        world.edit(1, |content| {
+            content
+                .overrides
+                .insert(key(8), fields(json!({"reminders": alarm})));
+        });
+        world.settle().await;
+        assert!(world.only(0).overrides.is_empty());
+        let record = world.only_record().await;
+        if mover == 2 {
+            world
+                .patch(&record.id, json!({"start": time(5, 11), "end": time(5, 12)}))
+                .await;
+        } else {
+            world.edit(mover, |content| move_to(content, 11));
+        }
+        world.settle().await;
+        let at = |day: u8| PartKey::occurrence(format!("2026-01-{day:02}T11:00:00"));
+        let overrides = BTreeMap::from([(at(8), fields(json!({"reminders": alarm})))]);
+        assert_eq!(world.only(1).overrides, overrides, "moved by {mover}");
+        assert!(world.only(0).overrides.is_empty());
+        world
+            .engine
+            .delete_occurrence(
+                &world.organization,
+                &record.id,
+                &at(7),
+                EditScope::Following,
+                None,
+                api(),
+            )
+            .await
+            .unwrap();
+        world.settle().await;
+        assert!(
+            world.only(1).overrides.is_empty(),
+            "no occurrence is left to carry it: {:?}",
+            world.only(1)
+        );
+    }
 }
 
 #[tokio::test]

@@ -167,12 +167,8 @@ fn walls(
         .unwrap_or_default();
     let mut walls = Vec::new();
     for rule in &recurrence.rules {
-        let set = rule_set(rule, start)?;
-        for (step, date) in set.into_iter().enumerate() {
-            if step >= MAX_STEPS {
-                return Err(ExpandError::TooMany);
-            }
-            let wall = from_chrono(&date);
+        for wall in rule_walls(rule, start)? {
+            let wall = wall?;
             if wall > last {
                 break;
             }
@@ -195,6 +191,49 @@ fn walls(
     walls.sort();
     walls.dedup();
     Ok(walls)
+}
+
+/// How many occurrences a rule makes before a wall time, whatever became of them: what its `COUNT` counts.
+///
+/// # Errors
+/// A rule that cannot be read, or one that repeats too often.
+pub fn count_before(rule: &str, start: &EventTime, wall: DateTime) -> Result<usize, ExpandError> {
+    let mut count = 0;
+    for made in rule_walls(rule, start)? {
+        if made? >= wall {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The wall times that a rule makes, in order, ended by an error when there are too many.
+fn rule_walls(
+    rule: &str,
+    start: &EventTime,
+) -> Result<impl Iterator<Item = Result<DateTime, ExpandError>>, ExpandError> {
+    let until = until_instant(rule);
+    let series = start.clone();
+    let dates = rule_set(rule, start)?.into_iter().enumerate();
+    Ok(dates
+        .map(|(step, date)| {
+            (step < MAX_STEPS)
+                .then(|| from_chrono(&date))
+                .ok_or(ExpandError::TooMany)
+        })
+        // By instants too: a wall time that a clock change skips is earlier than its instant's wall time.
+        .take_while(move |wall| match (wall, until) {
+            (Ok(wall), Some(until)) => series.with_wall(*wall).instant(&TimeZone::UTC) <= until,
+            (Ok(_), None) | (Err(_), _) => true,
+        }))
+}
+
+/// The instant of an `UNTIL` in UTC; none for a day or a wall time.
+fn until_instant(rule: &str) -> Option<Timestamp> {
+    let until = rule.split(';').find_map(|part| part.strip_prefix("UNTIL="))?;
+    let digits = until.strip_suffix('Z').filter(|digits| digits.len() > 8)?;
+    TimeZone::UTC.to_timestamp(digits.parse::<DateTime>().ok()?).ok()
 }
 
 /// The rule as the library takes it, in wall time dressed as UTC.

@@ -78,7 +78,9 @@ impl Engine {
         let content = Content::new(fields);
         check_event(&content)?;
         let record = self.new_record(&home, content, &origin);
-        self.store_new(&home, record, &origin, Vec::new()).await
+        let (record, effects) = self.arrival(&home, record, &origin, &BTreeMap::new()).await?;
+        self.desk.store.commit(organization, None, effects).await?;
+        Ok(record)
     }
 
     /// Changes a record by JSON Merge Patch. `if_match` is the version that the edit is based on: fields that
@@ -159,26 +161,7 @@ impl Engine {
             let next = edit(&subject, home.as_ref())?;
             check_event(&next)?;
             subject.check_base(if_match, &before.differences(&next))?;
-            let (shared, local) = plan::split(subject.record.kind, next);
-            let now = self.desk.now_ms();
-            let paths = subject.set_content(shared, origin, now);
-            let mut effects = Vec::new();
-            if let Some(mut link) = home.filter(|link| link.local != local) {
-                link.local = local;
-                link.dirty = true;
-                link.state = LinkState::Pending;
-                link.revision += 1;
-                effects.push(push_job(&self.desk, &link));
-                effects.push(Effect::UpdateLink(Box::new(link)));
-            }
-            if !paths.is_empty() {
-                effects.push(Effect::UpdateRecord(Box::new(subject.record.clone())));
-                let touched = effects.iter().find_map(|effect| match effect {
-                    Effect::UpdateLink(link) => Some(link.id.clone()),
-                    _ => None,
-                });
-                effects.extend(self.announce(&subject, FeedAction::Updated, paths, origin, touched.as_ref()));
-            }
+            let effects = self.edited(&mut subject, next, origin);
             match self.desk.store.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => {
@@ -188,6 +171,29 @@ impl Engine {
             }
         }
         Err(contested(id))
+    }
+
+    /// The effects of a record's new content: its fields, those of its home link, and whoever has to hear of it.
+    pub(crate) fn edited(&self, subject: &mut Subject, next: Content, origin: &Origin) -> Vec<Effect> {
+        let home = subject.home().cloned();
+        let (shared, local) = plan::split(subject.record.kind, next);
+        let paths = subject.set_content(shared, origin, self.desk.now_ms());
+        let mut effects = Vec::new();
+        let mut touched = None;
+        if let Some(mut link) = home.filter(|link| link.local != local) {
+            link.local = local;
+            link.dirty = true;
+            link.state = LinkState::Pending;
+            link.revision += 1;
+            touched = Some(link.id.clone());
+            effects.push(push_job(&self.desk, &link));
+            effects.push(Effect::UpdateLink(Box::new(link)));
+        }
+        if !paths.is_empty() {
+            effects.push(Effect::UpdateRecord(Box::new(subject.record.clone())));
+            effects.extend(self.announce(subject, FeedAction::Updated, paths, origin, touched.as_ref()));
+        }
+        effects
     }
 
     /// The effects that tell everyone of a change: touched links, feed, jobs.
@@ -252,14 +258,15 @@ impl Engine {
         }
     }
 
-    /// Stores a new record with a link to its collection and to those that mirror it.
-    pub(crate) async fn store_new(
+    /// The effects of a new record with a link to its collection and to those that mirror it. `own` is what the
+    /// accounts of the other collections say of it.
+    pub(crate) async fn arrival(
         &self,
         home: &Collection,
         mut record: Record,
         origin: &Origin,
-        mut effects: Vec<Effect>,
-    ) -> Result<Record, EditError> {
+        own: &BTreeMap<CollectionId, Content>,
+    ) -> Result<(Record, Vec<Effect>), EditError> {
         let mirrors = self.desk.store.mirrors_of(&home.organization, &home.id).await?;
         let mut collections = vec![home.clone()];
         collections.extend(mirror::targets(&self.desk, home, &mirrors).await?);
@@ -267,21 +274,23 @@ impl Engine {
         record.content = shared;
         let mut links: Vec<Link> = collections
             .iter()
-            .map(|target| pending_link(&self.desk, &record, target))
+            .map(|target| Link {
+                local: own.get(&target.id).cloned().unwrap_or_default(),
+                ..pending_link(&self.desk, &record, target)
+            })
             .collect();
         if let Some(link) = links.first_mut() {
             link.local = local;
             record.home = Some(link.id.clone());
         }
-        effects.push(Effect::CreateRecord(Box::new(record.clone())));
+        let mut effects = vec![Effect::CreateRecord(Box::new(record.clone()))];
         let subject = Subject {
             record: record.clone(),
             links: links.clone(),
         };
         effects.extend(links.into_iter().map(|link| Effect::CreateLink(Box::new(link))));
         effects.extend(self.announce(&subject, FeedAction::Created, Vec::new(), origin, None));
-        self.desk.store.commit(&home.organization, None, effects).await?;
-        Ok(record)
+        Ok((record, effects))
     }
 
     pub(crate) async fn subject(

@@ -1,14 +1,22 @@
 //! Edits of one occurrence of a series: this one, this and the following, or all.
 
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
-use model::{Content, EventTime, FieldError, FieldPath, Fields, OrganizationId, PartKey, RecordId, series};
+use model::{
+    CollectionId, Content, EventTime, FieldError, FieldPath, Fields, OrganizationId, PartKey, RecordId,
+    series,
+};
 use serde_json::{Map, Value, json};
 
-use crate::edit::{EditError, EditScope};
+use crate::edit::{EditError, EditScope, MAX_TRIES, contested};
 use crate::engine::Engine;
 use crate::patch::{check_event, follow_start, merge_patch};
+use crate::plan;
+use crate::ports::StoreError;
 use crate::state::{Origin, Record};
+use crate::subject::Subject;
 
 /// Fields that an edit of a whole series through one of its occurrences shifts instead of sets.
 const TIMES: [&str; 2] = ["start", "end"];
@@ -39,6 +47,14 @@ impl Engine {
                     let schema = subject.record.kind.schema();
                     master_only(schema, &patch)?;
                     let next = merge_patch(schema, &full, &patch)?;
+                    if series::is_cancelled(&full)
+                        && series::is_cancelled(&next)
+                        && !series::is_cancelled(&side.fields)
+                    {
+                        let text =
+                            "the occurrence is deleted; status=confirmed in the same edit brings it back";
+                        return Err(EditError::Invalid(text.to_owned()));
+                    }
                     Ok(with_override(side, subject.record.kind, key, &next))
                 });
                 Ok(vec![changed.await?])
@@ -127,8 +143,7 @@ impl Engine {
         })
     }
 
-    /// Splits a series: the old one ends before the occurrence, a new one carries on from it. Both are written in
-    /// two transactions, the new one first, so that a failure between them loses nothing.
+    /// Splits a series: the old one ends before the occurrence, a new one carries on from it. Both in one transaction.
     async fn split(
         &self,
         organization: &OrganizationId,
@@ -138,30 +153,48 @@ impl Engine {
         patch: &Map<String, Value>,
         origin: &Origin,
     ) -> Result<Vec<Record>, EditError> {
-        let subject = self.subject(organization, id).await?;
-        let home = self
-            .check_home(organization, &subject)
-            .await?
-            .ok_or_else(|| EditError::Invalid("the series is in no calendar any more".to_owned()))?;
-        let side = subject.side(subject.home());
-        let mut tail = tail(&side, key)?;
-        let before = tail.clone();
-        tail.fields = merge_patch(subject.record.kind.schema(), &tail.fields, patch)?;
-        let tail = follow_start(tail, &before);
-        check_event(&tail)?;
-        // The old series is shortened first: it carries the version check.
-        let old = self
-            .change(organization, id, if_match, origin, |subject, home| {
-                truncated(&subject.side(home), key)
-            })
-            .await?;
-        let mut fresh = tail;
-        fresh.fields.remove("uid");
-        fresh.fields.insert("split_from".to_owned(), json!(id));
-        let record = self.new_record(&home, fresh, origin);
-        let new = self.store_new(&home, record, origin, Vec::new()).await?;
-        Ok(vec![old, new])
+        for _ in 0..MAX_TRIES {
+            let mut subject = self.subject(organization, id).await?;
+            let home = self
+                .check_home(organization, &subject)
+                .await?
+                .ok_or_else(|| EditError::Invalid("the series is in no calendar any more".to_owned()))?;
+            let side = subject.side(subject.home());
+            let head = truncated(&side, key)?;
+            check_event(&head)?;
+            subject.check_base(if_match, &side.differences(&head))?;
+            let before = tail(&side, key)?;
+            let mut next = before.clone();
+            next.fields = merge_patch(subject.record.kind.schema(), &before.fields, patch)?;
+            let mut next = follow_start(next, &before);
+            check_event(&next)?;
+            next.fields.remove("uid");
+            next.fields.insert("split_from".to_owned(), json!(id));
+            let own = own_tails(&subject, key)?;
+            let mut effects = self.edited(&mut subject, head, origin);
+            let record = self.new_record(&home, next, origin);
+            let (new, more) = self.arrival(&home, record, origin, &own).await?;
+            effects.extend(more);
+            match self.desk.store.commit(organization, None, effects).await {
+                Err(StoreError::Stale(_)) => {}
+                outcome => {
+                    outcome?;
+                    return Ok(vec![subject.record, new]);
+                }
+            }
+        }
+        Err(contested(id))
     }
+}
+
+/// What each account says of the series from the occurrence on: its alarms, its colour.
+fn own_tails(subject: &Subject, key: &PartKey) -> Result<BTreeMap<CollectionId, Content>, EditError> {
+    let mut tails = BTreeMap::new();
+    for link in &subject.links {
+        let side = tail(&plan::hub_side(&subject.record, link), key)?;
+        tails.insert(link.collection.clone(), plan::split(link.kind, side).1);
+    }
+    Ok(tails)
 }
 
 /// The full fields of an occurrence that the series really has.
@@ -248,12 +281,11 @@ fn truncated(side: &Content, key: &PartKey) -> Result<Content, EditError> {
         let kept = rule
             .split(';')
             .filter(|part| !part.starts_with("UNTIL=") && !part.starts_with("COUNT="));
-        Some(
-            kept.chain([format!("UNTIL={until}").as_str()])
-                .collect::<Vec<_>>()
-                .join(";"),
-        )
-    });
+        Ok(kept
+            .chain([format!("UNTIL={until}").as_str()])
+            .collect::<Vec<_>>()
+            .join(";"))
+    })?;
     edit_dates(&mut next, |date| date < key.as_str());
     next.overrides.retain(|own, _| own < key);
     Ok(next)
@@ -261,36 +293,30 @@ fn truncated(side: &Content, key: &PartKey) -> Result<Content, EditError> {
 
 /// The series from the occurrence at `key` on.
 fn tail(side: &Content, key: &PartKey) -> Result<Content, EditError> {
-    let mut fields = occurrence(side, key)?;
+    occurrence(side, key)?;
     let (start, cut) = cut(side, key)?;
     // The new series begins as the master would have it there; an override at the seam stays an override.
-    fields = Fields::from_iter(
-        series::inherited(model::Kind::Event, &side.fields, key)
-            .into_iter()
-            .chain(
-                fields
-                    .into_iter()
-                    .filter(|(name, _)| !side.fields.contains_key(name) && name != "status"),
-            ),
-    );
+    let mut fields = series::inherited(model::Kind::Event, &side.fields, key);
     if let Some(recurrence) = side.fields.get("recurrence") {
         fields.insert("recurrence".to_owned(), recurrence.clone());
     }
-    let earlier = count_before(side, &start, &cut)?;
     let mut next = Content {
         fields,
         overrides: side.overrides.clone(),
     };
     edit_rules(&mut next, |rule| {
-        let part = |part: &str| match part
-            .strip_prefix("COUNT=")
-            .and_then(|count| count.parse::<usize>().ok())
-        {
-            Some(count) => format!("COUNT={}", count.saturating_sub(earlier).max(1)),
-            None => part.to_owned(),
-        };
-        Some(rule.split(';').map(part).collect::<Vec<_>>().join(";"))
-    });
+        let parts = rule.split(';').map(
+            |part| match part.strip_prefix("COUNT=").map(str::parse::<usize>) {
+                Some(Ok(count)) => {
+                    let earlier = model::expand::count_before(rule, &start, cut.wall())
+                        .map_err(|error| EditError::Invalid(error.to_string()))?;
+                    Ok(format!("COUNT={}", count.saturating_sub(earlier).max(1)))
+                }
+                Some(Err(_)) | None => Ok(part.to_owned()),
+            },
+        );
+        Ok(parts.collect::<Result<Vec<_>, EditError>>()?.join(";"))
+    })?;
     edit_dates(&mut next, |date| date >= key.as_str());
     next.overrides.retain(|own, _| own >= key);
     Ok(next)
@@ -300,19 +326,6 @@ fn cut(side: &Content, key: &PartKey) -> Result<(EventTime, EventTime), EditErro
     let start = series::time_field(&side.fields, "start").ok_or(EditError::NotFound("occurrence"))?;
     let cut = EventTime::from_part_key(key, &start).ok_or(EditError::NotFound("occurrence"))?;
     Ok((start, cut))
-}
-
-/// How many occurrences the rules make before the cut, deleted ones included: `COUNT` counts those too.
-fn count_before(side: &Content, start: &EventTime, cut: &EventTime) -> Result<usize, EditError> {
-    let plain = Content::new(side.fields.clone());
-    let (from, to) = (start.instant(&TimeZone::UTC), cut.instant(&TimeZone::UTC));
-    let found = model::expand::occurrences(&plain, from, to, &TimeZone::UTC)
-        .map_err(|error| EditError::Invalid(error.to_string()))?;
-    let before = |at: Timestamp| at < to;
-    Ok(found
-        .iter()
-        .filter(|occurrence| before(occurrence.starts_at))
-        .count())
 }
 
 /// `UNTIL` for a series that ends before the cut: the second, or the day, before it.
@@ -341,23 +354,27 @@ fn last_moment(start: &EventTime, cut: &EventTime) -> String {
     }
 }
 
-fn edit_rules(content: &mut Content, edit: impl Fn(&str) -> Option<String>) {
+fn edit_rules(
+    content: &mut Content,
+    edit: impl Fn(&str) -> Result<String, EditError>,
+) -> Result<(), EditError> {
     let Some(rules) = content
         .fields
         .get_mut("recurrence")
         .and_then(|value| value.get_mut("rules"))
     else {
-        return;
+        return Ok(());
     };
-    let edited: Vec<String> = rules
+    let edited = rules
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        .filter_map(edit)
-        .collect();
+        .map(edit)
+        .collect::<Result<Vec<String>, EditError>>()?;
     *rules = json!(edited);
     recanonicalise(content);
+    Ok(())
 }
 
 fn edit_dates(content: &mut Content, keep: impl Fn(&str) -> bool) {

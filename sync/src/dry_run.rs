@@ -268,7 +268,11 @@ impl Run<'_> {
             let Some(linked) = self.desk.store.link(&self.organization, &id).await? else {
                 continue;
             };
-            let Some(scene) = self.scene_of(&linked.link, &mut scenes).await? else {
+            let Some(scene) = self
+                .scene_of(&linked.link, &mut scenes)
+                .await?
+                .filter(|scene| scene.collection.enabled)
+            else {
                 continue;
             };
             let work = Work::stored(linked.link, linked.record);

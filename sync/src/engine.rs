@@ -209,6 +209,10 @@ impl Engine {
             .connection(organization, id)
             .await?
             .ok_or(Trouble::Gone("connection"))?;
+        if connection.health == Health::Paused {
+            // A mirror's push, most likely. What is to be written waits, and goes out with the first sync afterwards.
+            return Ok(Summary::default());
+        }
         let provider = self.providers.open(&connection).await?;
         let mut run = Run {
             desk: self.desk.clone(),

@@ -90,6 +90,10 @@ impl Run<'_> {
             let Some(scene) = self.scene_of(&linked.link, scenes).await? else {
                 return Ok(());
             };
+            if !scene.collection.enabled {
+                // It waits until the collection is switched on again.
+                return Ok(());
+            }
             let work = Work::stored(linked.link, linked.record);
             // A series may need a write for each of its parts: those are no tries. They are counted all the same, so
             // that a provider that never keeps what it is sent is left alone at last.

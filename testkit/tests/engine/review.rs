@@ -684,6 +684,44 @@ async fn a_clients_edit_of_a_field_that_a_provider_owns_is_undone_and_logged() {
 }
 
 #[tokio::test]
+async fn a_paused_connection_is_not_written_for_what_its_mirror_brings() {
+    let world = World::mirrored(&PAIR).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    world.pause(1, true).await;
+    world.set(0, "title", json!("Dinner"));
+    world.sync(0).await.unwrap();
+    world.work().await;
+    assert_eq!(world.only(1).fields["title"], "Lunch");
+    world.pause(1, false).await;
+    world.settle().await;
+    assert_eq!(world.only(1).fields["title"], "Dinner");
+}
+
+#[tokio::test]
+async fn a_calendar_that_is_switched_off_is_not_written() {
+    let world = World::mirrored(&PAIR).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    let collection = world.sides[1].collection.clone();
+    world
+        .store
+        .enable_collection(&world.organization, &collection, false)
+        .await
+        .unwrap();
+    world.set(0, "title", json!("Dinner"));
+    world.settle().await;
+    assert_eq!(world.only(1).fields["title"], "Lunch");
+    world
+        .store
+        .enable_collection(&world.organization, &collection, true)
+        .await
+        .unwrap();
+    world.settle().await;
+    assert_eq!(world.only(1).fields["title"], "Dinner");
+}
+
+#[tokio::test]
 async fn a_deleted_occurrence_is_brought_back_by_its_status_and_by_nothing_else() {
     let world = World::mirrored(&PAIR).await;
     let mut content = series("Standup");

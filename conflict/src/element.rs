@@ -46,12 +46,15 @@ fn merge_set(values: &Values<'_>) -> MergedValue {
             .filter_map(Value::as_str)
             .collect::<BTreeSet<_>>()
     };
-    let (base, hub, remote) = (texts(values.base_hub), texts(values.hub), texts(values.remote));
-    let merged: Vec<Value> = remote
-        .union(&hub.difference(&base).copied().collect())
-        .filter(|item| !base.contains(*item) || hub.contains(*item))
-        .map(|item| Value::from(*item))
-        .collect();
+    let (before, now) = (texts(values.base_remote), texts(values.remote));
+    let added = now.difference(&before).copied();
+    // What the provider cannot hold is missing there without having been removed.
+    let mut merged: BTreeSet<&str> = texts(values.hub);
+    merged.retain(|item| now.contains(item) || !before.contains(item));
+    // What the hub had, and removed, is not added by a provider that only now shows it.
+    let removed = texts(values.base_hub);
+    merged.extend(added.filter(|item| !removed.contains(item)));
+    let merged: Vec<Value> = merged.into_iter().map(Value::from).collect();
     MergedValue {
         value: (!merged.is_empty()).then_some(Value::Array(merged)),
         clashed: false,

@@ -167,7 +167,12 @@ impl Run<'_> {
             return;
         }
         if self.merged.held.contains(&path) {
-            self.follow(&path);
+            if self.agree(&path) {
+                self.merged.held.remove(&path);
+                self.settle(&path);
+            } else {
+                self.follow(&path);
+            }
             return;
         }
         match (self.hub_changed(&path), self.remote_changed(&path)) {

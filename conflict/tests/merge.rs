@@ -231,3 +231,45 @@ fn a_field_the_provider_cannot_write_is_taken_and_never_sent() {
     );
     assert!(merged.send.is_empty());
 }
+
+#[test]
+fn labels_that_the_provider_cannot_hold_are_not_taken_for_removed() {
+    let of = |labels: Value| content(json!({"categories": labels}));
+    let (base_hub, base_remote) = (of(json!(["a", "b", "long label"])), of(json!(["a", "b"])));
+    let (hub, remote) = (
+        of(json!(["a", "b", "long label", "mine"])),
+        of(json!(["a", "theirs"])),
+    );
+    let sides = Sides {
+        base_hub: &base_hub,
+        hub: &hub,
+        base_remote: &base_remote,
+        remote: &remote,
+        projected: &of(json!(["a", "b", "mine"])),
+    };
+    let merged = merge(
+        Kind::Event.schema(),
+        sides,
+        &All,
+        &Policy::default(),
+        &BTreeSet::new(),
+    );
+    assert_eq!(merged.hub, of(json!(["a", "long label", "mine", "theirs"])));
+}
+
+#[test]
+fn nobody_is_asked_any_more_once_both_sides_say_the_same() {
+    let base = content(json!({"title": "old"}));
+    let both = content(json!({"title": "new"}));
+    let sides = Sides {
+        base_hub: &base,
+        hub: &both,
+        base_remote: &base,
+        remote: &both,
+        projected: &both,
+    };
+    let held = BTreeSet::from([FieldPath::master("title")]);
+    let merged = merge(Kind::Event.schema(), sides, &All, &Policy::default(), &held);
+    assert!(merged.held.is_empty() && merged.send.is_empty());
+    assert_eq!(merged.base_hub, both);
+}

@@ -61,9 +61,16 @@ impl Engine {
             link.state = LinkState::Synced;
             return Ok(link);
         }
+        let connection = self.desk.store.connection(organization, &link.connection).await?;
+        let connection = connection.ok_or(EditError::NotFound("connection"))?;
+        let provider = self.providers.open(&connection).await;
+        let provider = provider.map_err(|error| EditError::Invalid(error.to_string()))?;
+        let capability = provider.connector.capability(link.kind);
         let hub = plan::hub_side(&record, &link);
         let mut side = hub.clone();
-        for path in hub.differences(&link.snapshots.hub) {
+        // What the provider cannot hold was not refused: it belongs to the others.
+        let refused = hub.differences(&link.snapshots.hub);
+        for path in refused.into_iter().filter(|path| capability.writes(&path.field)) {
             side.set(&path, link.snapshots.hub.get(&path).cloned());
         }
         let (shared, local) = plan::split(record.kind, side);

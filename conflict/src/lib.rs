@@ -1,7 +1,7 @@
 //! Three-way merge of fields, with policies. Pure: no I/O, no clock.
 //!
 //! A side changed if and only if it differs from *its own* snapshot; the clocks of two providers are never
-//! compared. See [`merge`].
+//! compared. See [`merge()`].
 
 mod element;
 pub mod merge;

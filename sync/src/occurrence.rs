@@ -220,10 +220,15 @@ fn occurrence(side: &Content, key: &PartKey) -> Result<Fields, EditError> {
     Ok(here.fields)
 }
 
-/// Whether the series has this occurrence, cancelled or not. One that repeats too often to be listed is given the
-/// benefit of the doubt.
+/// Whether the series has this occurrence: it makes it, cancelled or not, or an override says what it is. A series that
+/// repeats too often to be listed is given the benefit of the doubt.
 pub(crate) fn exists(side: &Content, key: &PartKey) -> bool {
-    side.overrides.contains_key(key) || !matches!(occurrence(side, key), Err(EditError::NotFound(_)))
+    let own = side.overrides.get(key);
+    if own.is_some_and(|own| !series::is_cancelled(own)) {
+        return true;
+    }
+    let plain = Content::new(side.fields.clone());
+    !matches!(occurrence(&plain, key), Err(EditError::NotFound(_)))
 }
 
 /// Refuses what only the series can have.

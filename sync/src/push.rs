@@ -443,7 +443,17 @@ impl Run<'_> {
         let close = Effect::CloseIntent(intent.id.clone());
         match error.kind {
             ErrorKind::VersionConflict | ErrorKind::NotFound if intent.action != IntentAction::Create => {
-                self.look_again(scene, intent).await?;
+                let changed = self.look_again(scene, intent).await?;
+                if !changed && !intent.part.is_master() && error.kind == ErrorKind::NotFound {
+                    let reason = format!("the series there has no occurrence {}", intent.part);
+                    return match self.desk.store.link(&self.organization, &intent.link).await? {
+                        Some(linked) => {
+                            let work = Work::stored(linked.link, linked.record);
+                            self.refuse(work, reason, None).await
+                        }
+                        None => Ok(Ended::Rested),
+                    };
+                }
                 Ok(Ended::Again)
             }
             ErrorKind::AlreadyExists | ErrorKind::VersionConflict => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use connector_sdk::{Applied, Change, RemoteId};
-use model::CollectionId;
+use model::{CollectionId, PartKey};
 
 use crate::engine::{Run, Trouble};
 use crate::observe::{Deletes, Pulling};
@@ -36,7 +36,9 @@ impl Run<'_> {
             };
             match intent.action {
                 IntentAction::Create => self.recover_create(&scene, &intent).await?,
-                IntentAction::Update | IntentAction::Delete => self.look_again(&scene, &intent).await?,
+                IntentAction::Update | IntentAction::Delete => {
+                    self.look_again(&scene, &intent).await?;
+                }
             }
         }
         Ok(())
@@ -104,21 +106,23 @@ impl Run<'_> {
     }
 
     /// An update or delete: the object is read. If it says what was sent, the write took effect; anything else is
-    /// merged like any other remote state. Either way the intent is closed.
-    pub(crate) async fn look_again(&mut self, scene: &Scene, intent: &Intent) -> Result<(), Trouble> {
+    /// merged like any other remote state. Either way the intent is closed. Whether the object is another one than
+    /// was last seen.
+    pub(crate) async fn look_again(&mut self, scene: &Scene, intent: &Intent) -> Result<bool, Trouble> {
         let close = Effect::CloseIntent(intent.id.clone());
         let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
             self.commit(vec![close]).await?;
-            return Ok(());
+            return Ok(false);
         };
         let Some(facet) = scene.provider.connector.pull() else {
-            return Ok(());
+            return Ok(false);
         };
-        let Some(part) = linked.link.parts.get(&intent.part) else {
-            // An occurrence without an object of its own: its id derives from the series, so writing it again
-            // cannot make a second one.
+        // An occurrence without an object of its own: its id derives from the series, so writing it again cannot make
+        // a second one. Its series is looked at, which may have moved.
+        let parts = &linked.link.parts;
+        let Some(part) = parts.get(&intent.part).or_else(|| parts.get(&PartKey::MASTER)) else {
             self.commit(vec![close]).await?;
-            return Ok(());
+            return Ok(false);
         };
         let ids: [RemoteId; 1] = [part.id.clone()];
         let changes = facet
@@ -126,6 +130,7 @@ impl Run<'_> {
             .await?;
         if let Some(Change::Present(object)) = changes.first()
             && intent.action == IntentAction::Update
+            && parts.contains_key(&intent.part)
             && object.version != part.version
             && let Some((_, view)) = scene.remote_view(&linked.link, object)
         {
@@ -138,14 +143,14 @@ impl Run<'_> {
                 self.summary.written += 1;
                 self.finish(scene, intent, Outcome::Answered(Applied::Stored(object.clone())))
                     .await?;
-                return Ok(());
+                return Ok(true);
             }
         }
         if matches!(changes.first(), Some(Change::Deleted(_)) | None) && intent.action == IntentAction::Delete
         {
             self.finish(scene, intent, Outcome::Answered(Applied::Gone))
                 .await?;
-            return Ok(());
+            return Ok(true);
         }
         let known = self
             .desk
@@ -162,6 +167,8 @@ impl Run<'_> {
             deletes: Deletes::default(),
             doubtful: Vec::new(),
         };
-        self.take_changes(&mut pulling, &changes, Some(close)).await
+        let same = matches!(changes.first(), Some(Change::Present(object)) if object.version == part.version);
+        self.take_changes(&mut pulling, &changes, Some(close)).await?;
+        Ok(!same)
     }
 }

@@ -7,7 +7,9 @@ use connector_sdk::{
     Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, RemoteObject, SeriesModel,
     Target, Write,
 };
-use model::{Content, FieldPath, IntentId, PartKey, series};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use model::{Content, EventTime, FieldPath, IntentId, PartKey, expand, series};
 
 use crate::connector::MemoryConnector;
 use crate::fault::Operation;
@@ -158,13 +160,34 @@ fn locate(
             }
             Ok((object.record.clone(), id.clone()))
         }
-        (None, Some(series)) => Ok((series.series.0.clone(), part_id(&series.series.0, part))),
+        (None, Some(series)) => {
+            let record = held.records.get(&series.series.0);
+            if !record.is_some_and(|record| has_occurrence(&record.content, part)) {
+                return Err(not_found("push.update"));
+            }
+            Ok((series.series.0.clone(), part_id(&series.series.0, part)))
+        }
         (None, None) => Err(Error::new(
             ErrorKind::Invalid,
             "push.update",
             "the target has neither an id nor a series",
         )),
     }
+}
+
+/// Whether the series makes the occurrence, or made it and it was changed.
+fn has_occurrence(content: &Content, key: &PartKey) -> bool {
+    let start = series::time_field(&content.fields, "start");
+    let Some(time) = start.and_then(|start| EventTime::from_part_key(key, &start)) else {
+        return false;
+    };
+    let day = SignedDuration::from_hours(24);
+    let at = time.instant(&TimeZone::UTC);
+    let (from, to) = (at.saturating_sub(day), at.saturating_add(day));
+    let plain = Content::new(content.fields.clone());
+    let found = expand::occurrences(&plain, from.unwrap_or(at), to.unwrap_or(at), &TimeZone::UTC);
+    content.overrides.contains_key(key)
+        || found.is_ok_and(|found| found.iter().any(|occurrence| occurrence.key == *key))
 }
 
 /// Moves the keys of the overrides along with the master's start.

@@ -14,11 +14,13 @@ pub enum Kind {
     Calendar,
     /// An event, or a series of events with its overrides.
     Event,
+    /// A person or an organization in an address book.
+    Contact,
 }
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 2] = [Self::Calendar, Self::Event];
+    pub const ALL: [Self; 3] = [Self::Calendar, Self::Event, Self::Contact];
 
     /// The name used in the API, in logs and in the store.
     #[must_use]
@@ -26,6 +28,7 @@ impl Kind {
         match self {
             Self::Calendar => "calendar",
             Self::Event => "event",
+            Self::Contact => "contact",
         }
     }
 
@@ -41,6 +44,7 @@ impl Kind {
         match self {
             Self::Calendar => crate::calendar::schema(),
             Self::Event => crate::event::schema(),
+            Self::Contact => crate::contact::schema(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod calendar;
 pub mod canonical;
+pub mod contact;
 pub mod content;
 pub mod event;
 pub mod expand;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod zone;
 
 pub use calendar::Calendar;
+pub use contact::Contact;
 pub use content::{Content, FieldPath, Fields, PartKey};
 pub use event::Event;
 pub use id::{

@@ -75,7 +75,7 @@ pub(crate) fn read(row: &Row) -> Result<Record, StoreError> {
 fn span(kind: Kind, content: &Content) -> (Option<i64>, Option<i64>) {
     match kind {
         Kind::Event => expand::span(content).map_or((None, None), |(first, last)| (Some(first), last)),
-        Kind::Calendar => (None, None),
+        Kind::Calendar | Kind::Contact => (None, None),
     }
 }
 

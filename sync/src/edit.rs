@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::Engine;
 use crate::mirror;
-use crate::patch::{check_event, check_writable, follow_start, merge_patch};
+use crate::patch::{check_content, check_writable, follow_start, merge_patch};
 use crate::plan;
 use crate::ports::{Effect, StoreError};
 use crate::state::{Collection, DELETED, FeedAction, FeedEntry, FieldClock, Link, LinkState, Origin, Record};
@@ -76,7 +76,7 @@ impl Engine {
         let mut fields = schema.canonical(fields)?;
         fields.retain(|_, value| !value.is_null());
         let content = Content::new(fields);
-        check_event(&content)?;
+        check_content(home.remote.kind, &content)?;
         let record = self.new_record(&home, content, &origin);
         let (record, effects) = self.arrival(&home, record, &origin, &BTreeMap::new()).await?;
         self.desk.store.commit(organization, None, effects).await?;
@@ -159,7 +159,7 @@ impl Engine {
             let home = subject.home().cloned();
             let before = subject.side(home.as_ref());
             let next = edit(&subject, home.as_ref())?;
-            check_event(&next)?;
+            check_content(subject.record.kind, &next)?;
             subject.check_base(if_match, &before.differences(&next))?;
             let effects = self.edited(&mut subject, next, origin);
             match self.desk.store.commit(organization, None, effects).await {
@@ -229,16 +229,19 @@ impl Engine {
         effects
     }
 
-    /// A record that is not yet stored, with an iCalendar UID of its own.
+    /// A record that is not yet stored, with a UID of its own.
     pub(crate) fn new_record(&self, home: &Collection, mut content: Content, origin: &Origin) -> Record {
         let id = self.desk.record_id();
         let now = self.desk.now_ms();
-        content
-            .fields
-            .entry("uid".to_owned())
-            .or_insert_with(|| Value::from(format!("{id}@concord")));
-        for (field, value) in [("status", Value::from("confirmed")), ("busy", Value::from(true))] {
-            content.fields.entry(field.to_owned()).or_insert(value);
+        let schema = home.remote.kind.schema();
+        for (field, value) in [
+            ("uid", Value::from(format!("{id}@concord"))),
+            ("status", Value::from("confirmed")),
+            ("busy", Value::from(true)),
+        ] {
+            if schema.field(field).is_some() {
+                content.fields.entry(field.to_owned()).or_insert(value);
+            }
         }
         let clock = FieldClock {
             version: 1,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::edit::{EditError, EditScope, MAX_TRIES, contested};
 use crate::engine::Engine;
-use crate::patch::{check_event, follow_start, merge_patch};
+use crate::patch::{check_content, follow_start, merge_patch};
 use crate::plan;
 use crate::ports::StoreError;
 use crate::state::{Origin, Record};
@@ -161,13 +161,13 @@ impl Engine {
                 .ok_or_else(|| EditError::Invalid("the series is in no calendar any more".to_owned()))?;
             let side = subject.side(subject.home());
             let head = truncated(&side, key)?;
-            check_event(&head)?;
+            check_content(subject.record.kind, &head)?;
             subject.check_base(if_match, &side.differences(&head))?;
             let before = tail(&side, key)?;
             let mut next = before.clone();
             next.fields = merge_patch(subject.record.kind.schema(), &before.fields, patch)?;
             let mut next = follow_start(next, &before);
-            check_event(&next)?;
+            check_content(subject.record.kind, &next)?;
             next.fields.remove("uid");
             next.fields.insert("split_from".to_owned(), json!(id));
             let own = own_tails(&subject, key)?;

@@ -1,6 +1,6 @@
-//! Applying a client's JSON Merge Patch, and what an event must hold afterwards.
+//! Applying a client's JSON Merge Patch, and what a record must hold afterwards.
 
-use model::{Content, FieldError, Fields, series};
+use model::{Content, FieldError, Fields, Kind, series};
 use serde_json::{Map, Value};
 
 use crate::edit::EditError;
@@ -65,7 +65,7 @@ pub(crate) fn check_writable<'a>(
     Ok(())
 }
 
-/// Moves override keys along when the start of a series moved.
+/// Moves override keys along when the start of a series moved; a kind without a start has none.
 pub(crate) fn follow_start(mut next: Content, before: &Content) -> Content {
     let start = |content: &Content| series::time_field(&content.fields, "start");
     if let (Some(old), Some(new)) = (start(before), start(&next))
@@ -76,8 +76,16 @@ pub(crate) fn follow_start(mut next: Content, before: &Content) -> Content {
     next
 }
 
+/// What a record of this kind must hold to be stored.
+pub(crate) fn check_content(kind: Kind, content: &Content) -> Result<(), EditError> {
+    match kind {
+        Kind::Event => check_event(content),
+        Kind::Calendar | Kind::Contact => Ok(()),
+    }
+}
+
 /// What an event must hold to be stored: a start, an end that is not before it, a rule that can be read.
-pub(crate) fn check_event(content: &Content) -> Result<(), EditError> {
+fn check_event(content: &Content) -> Result<(), EditError> {
     let refuse = |field: &str, problem: String| {
         Err(FieldError {
             field: field.to_owned(),
@@ -106,4 +114,18 @@ pub(crate) fn check_event(content: &Content) -> Result<(), EditError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_event_needs_a_start() {
+        let nothing = Content::default();
+        assert!(
+            matches!(check_content(Kind::Event, &nothing), Err(EditError::Field(error)) if error.field == "start")
+        );
+        check_content(Kind::Contact, &nothing).unwrap();
+    }
 }

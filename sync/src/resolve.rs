@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::edit::{EditError, MAX_TRIES, contested};
 use crate::engine::Engine;
 use crate::occurrence;
-use crate::patch::{check_event, follow_start};
+use crate::patch::{check_content, follow_start};
 use crate::plan;
 use crate::ports::{Effect, StoreError};
 use crate::state::{Conflict, FeedAction, LinkState, Origin, Record};
@@ -139,7 +139,7 @@ impl Subject {
         let mut content = self.record.content.clone();
         content.set(path, value);
         let content = follow_start(content, &self.record.content);
-        check_event(&content)?;
+        check_content(self.record.kind, &content)?;
         Ok(self.set_content(content, origin, now_ms))
     }
 }

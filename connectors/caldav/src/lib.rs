@@ -74,7 +74,7 @@ impl Connector for CaldavConnector {
                 batch_max: 1,
                 fields: mapping::ical::support(),
             },
-            Kind::Calendar => Capability::NONE,
+            Kind::Calendar | Kind::Contact => Capability::NONE,
         }
     }
 

@@ -40,7 +40,7 @@ impl Connector for GoogleConnector {
 
     fn capability(&self, kind: Kind) -> Capability {
         match kind {
-            Kind::Calendar => Capability::NONE,
+            Kind::Calendar | Kind::Contact => Capability::NONE,
             Kind::Event => Capability {
                 read: true,
                 create: true,

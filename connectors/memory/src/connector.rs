@@ -70,7 +70,7 @@ impl Connector for MemoryConnector {
 
     fn capability(&self, kind: Kind) -> Capability {
         match kind {
-            Kind::Calendar => Capability::NONE,
+            Kind::Calendar | Kind::Contact => Capability::NONE,
             Kind::Event => {
                 let options = self.provider.options();
                 Capability {

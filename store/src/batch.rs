@@ -170,32 +170,8 @@ impl SqliteStore {
 
 /// Refuses rows of another organization: they would be written into this one's.
 fn foreign(organization: &OrganizationId, effects: &[Effect]) -> Result<(), StoreError> {
-    let stranger = effects.iter().find_map(|effect| {
-        let owner = match effect {
-            Effect::CreateRecord(record) | Effect::UpdateRecord(record) => &record.organization,
-            Effect::CreateLink(link) | Effect::UpdateLink(link) => &link.organization,
-            Effect::PutCollection(collection) => &collection.organization,
-            Effect::OpenIntent(intent) => &intent.organization,
-            Effect::PutConflict(conflict) => &conflict.organization,
-            Effect::Quarantine(entry) => &entry.organization,
-            Effect::Enqueue(job) => &job.organization,
-            Effect::PutMirror(mirror) => &mirror.organization,
-            Effect::DropLink { .. }
-            | Effect::PutRaw { .. }
-            | Effect::Touch { .. }
-            | Effect::PutCursor { .. }
-            | Effect::HoldCollection { .. }
-            | Effect::CloseIntent(_)
-            | Effect::ResolveConflict { .. }
-            | Effect::Release { .. }
-            | Effect::Feed(_)
-            | Effect::SetHealth { .. }
-            | Effect::Discovered { .. }
-            | Effect::DropMirror(_) => return None,
-        };
-        (owner != organization).then_some(owner)
-    });
-    match stranger {
+    let mut owners = effects.iter().filter_map(Effect::organization);
+    match owners.find(|owner| *owner != organization) {
         None => Ok(()),
         Some(owner) => Err(StoreError::Stale(format!(
             "a row of {owner} in a commit of {organization}"

@@ -411,6 +411,9 @@ impl SqliteStore {
         collection: &CollectionId,
         ids: &[RemoteId],
     ) -> Result<Vec<Linked>, StoreError> {
+        let mut ids: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(IDS_PER_QUERY) {
             let mut query = linked_query("p.part AS part");
@@ -427,9 +430,9 @@ impl SqliteStore {
                 .push(" AND p.remote_id IN (");
             let mut list = query.separated(", ");
             for id in chunk {
-                list.push_bind(id.0.as_str());
+                list.push_bind(*id);
             }
-            query.push(")");
+            query.push(") ORDER BY p.remote_id");
             for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
                 found.push(linked(&row)?);
             }

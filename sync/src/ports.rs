@@ -54,14 +54,16 @@ pub struct Linked {
     pub part: PartKey,
 }
 
-/// One change to the store. A batch of them is applied in one transaction or not at all.
+/// One change to the store. A batch of them is applied in one transaction or not at all, as if one after the other.
+/// Only at the end must each remote object have one link, and must what a new row refers to be there: so links of a
+/// batch may exchange their remote objects, and the order of new rows is free.
 #[derive(Debug, Clone)]
 pub enum Effect {
     /// A new record.
     CreateRecord(Box<Record>),
     /// The record as it now is; refused as stale unless the stored version is `record.version - 1`.
     UpdateRecord(Box<Record>),
-    /// A new link. Its parts' remote ids must be free in its collection.
+    /// A new link. Its parts' remote ids must be free in its collection when the batch ends.
     CreateLink(Box<Link>),
     /// The link as it now is; refused as stale unless the stored revision is `link.revision - 1`.
     UpdateLink(Box<Link>),
@@ -157,6 +159,35 @@ pub enum Effect {
     DropMirror(MirrorId),
 }
 
+impl Effect {
+    /// Whose row it brings; `None` for an effect that names rows by their ids only.
+    #[must_use]
+    pub fn organization(&self) -> Option<&OrganizationId> {
+        match self {
+            Self::CreateRecord(record) | Self::UpdateRecord(record) => Some(&record.organization),
+            Self::CreateLink(link) | Self::UpdateLink(link) => Some(&link.organization),
+            Self::PutCollection(collection) => Some(&collection.organization),
+            Self::OpenIntent(intent) => Some(&intent.organization),
+            Self::PutConflict(conflict) => Some(&conflict.organization),
+            Self::Quarantine(entry) => Some(&entry.organization),
+            Self::Enqueue(job) => Some(&job.organization),
+            Self::PutMirror(mirror) => Some(&mirror.organization),
+            Self::DropLink { .. }
+            | Self::PutRaw { .. }
+            | Self::Touch { .. }
+            | Self::PutCursor { .. }
+            | Self::HoldCollection { .. }
+            | Self::CloseIntent(_)
+            | Self::ResolveConflict { .. }
+            | Self::Release { .. }
+            | Self::Feed(_)
+            | Self::SetHealth { .. }
+            | Self::Discovered { .. }
+            | Self::DropMirror(_) => None,
+        }
+    }
+}
+
 /// What the engine reads and writes. Every query takes the organization first; another organization's rows do not
 /// exist for it.
 #[async_trait]
@@ -189,7 +220,7 @@ pub trait Store: Send + Sync {
         collection: &CollectionId,
     ) -> Result<Known, StoreError>;
 
-    /// The links of remote objects; ids without a link are left out.
+    /// The links of remote objects, each once and in order of the remote ids; ids without a link are left out.
     async fn linked(
         &self,
         organization: &OrganizationId,

@@ -1,6 +1,7 @@
-//! Conformance suite for connectors, store behaviour suite, real-server harness.
+//! Conformance suite for connectors, store behaviour suite, a store in memory, real-server harness.
 
 pub mod conformance;
 pub mod corpus;
 pub mod harness;
+pub mod memory_store;
 pub mod store_suite;

@@ -285,6 +285,7 @@ impl Run<'_> {
                     let action = match pending.action {
                         IntentAction::Create => "create",
                         IntentAction::Update => "update",
+                        IntentAction::Delete if !pending.part.is_master() => "update",
                         IntentAction::Delete => "delete",
                     };
                     let fields = pending.changed.iter().map(ToString::to_string).collect();

@@ -21,6 +21,7 @@ pub mod state;
 mod subject;
 mod sweep;
 mod unlink;
+mod whole;
 mod work;
 
 pub use dry_run::PlannedOperation;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use connector_sdk::{Change, Cursor, ErrorKind, Known, Listing, Page, PullRequest, RemoteId, RemoteObject};
+use connector_sdk::{
+    Change, Coverage, Cursor, ErrorKind, Known, Listing, Page, PullRequest, RemoteId, RemoteObject,
+};
 use futures::StreamExt as _;
 use model::{ConnectionId, LinkId, PartKey, QuarantineId};
 
@@ -15,7 +17,7 @@ use crate::work::{Work, pending_link, push_job_for};
 
 /// What a page came to, before it is committed.
 pub(crate) struct Sheet {
-    works: Vec<Work>,
+    pub(crate) works: Vec<Work>,
     effects: Vec<Effect>,
     summary: Summary,
     deletes: Deletes,
@@ -220,6 +222,8 @@ impl Run<'_> {
     pub(crate) async fn sheet(&self, pulling: &Pulling, changes: &[Change]) -> Result<Sheet, Trouble> {
         let scene = &pulling.scene;
         let mut draft = Draft::read(self, scene, changes).await?;
+        let completed = self.completed(scene, &draft, changes).await?;
+        let changes = completed.as_deref().unwrap_or(changes);
         let mut orphans = Vec::new();
         for change in changes {
             match change {
@@ -245,37 +249,6 @@ impl Run<'_> {
             self.adopt(scene, &mut draft, object).await?;
         }
         Ok(draft.finish(pulling))
-    }
-
-    /// An override whose series the hub does not hold: its master is fetched, or it waits in quarantine.
-    async fn adopt(&self, scene: &Scene, draft: &mut Draft, object: &RemoteObject) -> Result<(), Trouble> {
-        let Some(part) = &object.series else { return Ok(()) };
-        if !draft.index.contains_key(&part.series)
-            && let Some(facet) = scene.provider.connector.pull()
-        {
-            let ids = [part.series.clone()];
-            let fetched = facet
-                .fetch(&scene.provider.ctx, &scene.collection.remote, &ids)
-                .await?;
-            if let Some(Change::Present(master)) = fetched.first() {
-                draft.present(self, scene, master);
-            }
-        }
-        if !draft.present(self, scene, object) {
-            let reason = format!(
-                "an occurrence of the series {}, which the provider does not show",
-                part.series
-            );
-            draft.quarantine(
-                self,
-                scene,
-                &object.id,
-                object.version.as_ref(),
-                &reason,
-                &object.raw,
-            );
-        }
-        Ok(())
     }
 
     /// The sheet's effects, with jobs for the connections that have to hear of it.
@@ -353,9 +326,9 @@ impl Run<'_> {
 }
 
 /// The works of a page, found by remote id.
-struct Draft {
-    sheet: Sheet,
-    index: HashMap<RemoteId, (usize, PartKey)>,
+pub(crate) struct Draft {
+    pub(crate) sheet: Sheet,
+    pub(crate) index: HashMap<RemoteId, (usize, PartKey)>,
 }
 
 impl Draft {
@@ -400,8 +373,12 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Takes in an object; `false` when it overrides a series that is not here.
-    fn present(&mut self, run: &Run<'_>, scene: &Scene, object: &RemoteObject) -> bool {
+    /// Takes in an object; `false` when it overrides a series that is not here, or says what changed about an object
+    /// that is not here.
+    pub(crate) fn present(&mut self, run: &Run<'_>, scene: &Scene, object: &RemoteObject) -> bool {
+        if object.coverage == Coverage::Sparse && !self.index.contains_key(&object.id) {
+            return false;
+        }
         let owner = object.series.as_ref().map_or(&object.id, |part| &part.series);
         if let Some((at, _)) = self.index.get(owner).cloned() {
             let work = &mut self.sheet.works[at];
@@ -427,7 +404,7 @@ impl Draft {
     }
 
     /// Takes in a tombstone.
-    fn deleted(&mut self, run: &Run<'_>, scene: &Scene, id: &RemoteId) {
+    pub(crate) fn deleted(&mut self, run: &Run<'_>, scene: &Scene, id: &RemoteId) {
         if let Some((at, _)) = self.index.remove(id) {
             let work = &mut self.sheet.works[at];
             // Not a part that has another object by now: overrides of a series that moved may get new ids, and the
@@ -441,7 +418,7 @@ impl Draft {
         self.sheet.effects.push(Effect::Release { collection, remote });
     }
 
-    fn quarantine(
+    pub(crate) fn quarantine(
         &mut self,
         run: &Run<'_>,
         scene: &Scene,

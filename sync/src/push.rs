@@ -206,7 +206,7 @@ impl Run<'_> {
             project: &|content| scene.project(content),
         });
         let mut send = merged.send;
-        if scene.capability.series == SeriesModel::PerPart {
+        if scene.capability.series.has_part_objects() {
             outlived(hub, link, &mut send);
         }
         send.retain(|path| !scene.keeps_back(link, record, &path.to_string()));
@@ -222,15 +222,19 @@ impl Run<'_> {
         sent: Content,
         mut changed: BTreeSet<FieldPath>,
     ) -> Pending {
-        let (mut part, mut sent) = (PartKey::MASTER, sent);
+        let (mut part, mut sent, mut action) = (PartKey::MASTER, sent, action);
         if action == IntentAction::Update {
             (sent, changed) = keyed_as_there(link, sent, changed);
         }
-        if scene.capability.series == SeriesModel::PerPart && action == IntentAction::Update {
+        if scene.capability.series.has_part_objects() && action == IntentAction::Update {
             part = changed.first().map(|path| path.part.clone()).unwrap_or_default();
             changed.retain(|path| path.part == part);
             if !part.is_master() && !occurrence::exists(&sent, &part) {
                 sent.overrides.insert(part.clone(), series::cancelled());
+            }
+            let cancels = sent.overrides.get(&part).is_some_and(series::is_cancelled);
+            if cancels && scene.capability.series == SeriesModel::Instances {
+                action = IntentAction::Delete;
             }
         }
         Pending {
@@ -291,6 +295,11 @@ impl Run<'_> {
                 .refuse(work, "the provider cannot be written to".to_owned(), None)
                 .await;
         };
+        let known = work.link.parts.get(&pending.part);
+        if known.is_some_and(|known| known.raw_outdated) && pending.action != IntentAction::Create {
+            self.read_anew(scene, &work.link, &pending.part).await?;
+            return Ok(Ended::Again);
+        }
         let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
         let (intent, again) = self.open_intent(&work, pending).await?;
         let write = to_write(&intent, &work.link, &raws);
@@ -368,6 +377,9 @@ impl Run<'_> {
             };
             let mut work = Work::stored(linked.link, linked.record);
             match &outcome {
+                Outcome::Answered(Applied::Gone) if !intent.part.is_master() => {
+                    work.cancelled(&self.desk, scene, &intent.part);
+                }
                 Outcome::Answered(Applied::Gone) => {
                     if work.record.deleted || work.link.removing {
                         work.drop_link();
@@ -593,7 +605,7 @@ pub(crate) enum Outcome {
 /// cancelled ones at most.
 fn carried(scene: &Scene, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
     let mut written = intent.changed.clone();
-    if intent.action == IntentAction::Create && scene.capability.series == SeriesModel::PerPart {
+    if intent.action == IntentAction::Create && scene.capability.series.has_part_objects() {
         written.retain(|path| path.part.is_master() || object.content.overrides.contains_key(&path.part));
     }
     written

@@ -10,7 +10,7 @@ use crate::observe::{Deletes, Pulling};
 use crate::ports::Effect;
 use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
-use crate::state::{CollectionCache, Intent, IntentAction};
+use crate::state::{CollectionCache, Intent, IntentAction, Link};
 
 impl Run<'_> {
     /// Finds out what became of every open intent of the connection. Runs before anything is pulled, so that our
@@ -152,13 +152,41 @@ impl Run<'_> {
                 .await?;
             return Ok(true);
         }
+        let same = matches!(changes.first(), Some(Change::Present(object)) if object.version == part.version);
+        self.take_fetched(scene, &changes, Some(close)).await?;
+        Ok(!same)
+    }
+
+    /// Reads a part whole: what is kept of it is older than what is known of it, and a write must not build on that.
+    pub(crate) async fn read_anew(
+        &mut self,
+        scene: &Scene,
+        link: &Link,
+        part: &PartKey,
+    ) -> Result<(), Trouble> {
+        let Some((facet, known)) = scene.provider.connector.pull().zip(link.parts.get(part)) else {
+            return Ok(());
+        };
+        let ids = std::slice::from_ref(&known.id);
+        let remote = &scene.collection.remote;
+        let changes = facet.fetch(&scene.provider.ctx, remote, ids).await?;
+        self.take_fetched(scene, &changes, None).await
+    }
+
+    /// Takes in objects that were asked for by name.
+    async fn take_fetched(
+        &mut self,
+        scene: &Scene,
+        changes: &[Change],
+        also: Option<Effect>,
+    ) -> Result<(), Trouble> {
         let known = self
             .desk
             .store
             .known(&self.organization, &scene.collection.id)
             .await?;
         let mut scene = scene.clone();
-        // The provider answers for this one object. A hold is about what a pull would delete.
+        // The provider answers for these objects. A hold is about what a pull would delete.
         scene.collection.hold = None;
         let mut pulling = Pulling {
             scene,
@@ -167,8 +195,6 @@ impl Run<'_> {
             deletes: Deletes::default(),
             doubtful: Vec::new(),
         };
-        let same = matches!(changes.first(), Some(Change::Present(object)) if object.version == part.version);
-        self.take_changes(&mut pulling, &changes, Some(close)).await?;
-        Ok(!same)
+        self.take_changes(&mut pulling, changes, also).await
     }
 }

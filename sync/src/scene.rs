@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use conflict::{Policy, Side};
-use connector_sdk::{Capability, RemoteObject};
+use connector_sdk::{Capability, Coverage, RemoteObject};
 use model::{CollectionId, Content, PartKey, series};
 
 use crate::ports::Provider;
@@ -94,16 +94,18 @@ impl Scene {
         self.provider.connector.project(&self.collection.remote, content)
     }
 
-    /// The part that `object` is, and the whole content at the provider after it was seen: where master and
-    /// overrides are objects of their own, the rest is what the link's snapshot says. `None` for an override of a
-    /// series that is to be made anew: it belongs to the one that is gone.
+    /// The part that `object` is, and the whole content at the provider after it was seen. What a sparse object does
+    /// not say, and where master and overrides are objects of their own what the others say, is as the link's snapshot
+    /// has it. `None` for an override of a series that is to be made anew: it belongs to the one that is gone.
     pub(crate) fn remote_view(&self, link: &Link, object: &RemoteObject) -> Option<(PartKey, Content)> {
         let before = &link.snapshots.remote;
         if let Some(part) = &object.series {
             let mut view = before.clone();
             let start = series::time_field(&view.fields, "start")?;
             let key = part.original_start.part_key(&start);
-            let thin = series::sparse(link.kind, &view.fields, &key, &object.content.fields);
+            let known = view.overrides.get(&key).cloned().unwrap_or_default();
+            let known = Content::new(series::full(link.kind, &view.fields, &key, &known));
+            let thin = series::sparse(link.kind, &view.fields, &key, &object.over(&known).fields);
             if thin.is_empty() {
                 view.overrides.remove(&key);
             } else {
@@ -111,22 +113,14 @@ impl Scene {
             }
             return Some((key, view));
         }
-        let mut view = object.content.clone();
-        let own_objects = before
-            .overrides
-            .iter()
-            .filter(|(key, _)| link.parts.contains_key(key) && !view.overrides.contains_key(key));
-        let kept: Vec<_> = own_objects
-            .map(|(key, fields)| (key.clone(), fields.clone()))
-            .collect();
-        let moved = match (
-            series::time_field(&before.fields, "start"),
-            series::time_field(&view.fields, "start"),
-        ) {
-            (Some(old), Some(new)) if old != new => series::rekeyed(kept.into_iter().collect(), &old, &new),
-            _ => kept.into_iter().collect(),
-        };
-        view.overrides.extend(moved);
+        let mut view = object.over(before);
+        if object.coverage == Coverage::Full {
+            let mut own = before.clone();
+            own.overrides.retain(|key, _| link.parts.contains_key(key));
+            for (key, fields) in series::aligned(&own, &view).overrides {
+                view.overrides.entry(key).or_insert(fields);
+            }
+        }
         Some((PartKey::MASTER, view))
     }
 }

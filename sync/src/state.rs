@@ -167,6 +167,10 @@ pub struct RemotePart {
     pub id: RemoteId,
     /// The version last seen.
     pub version: Option<RemoteVersion>,
+    /// The kept original is older than this version: what changed since came as a sparse delta. It is read anew before
+    /// a write builds on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw_outdated: bool,
 }
 
 /// What the hub last agreed on with the provider, on both sides and in canonical form.

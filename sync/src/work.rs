@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use conflict::{Clash, Rule, Side};
-use connector_sdk::RemoteObject;
+use connector_sdk::{Coverage, RemoteObject, SeriesModel};
 use model::{
     ConflictId, ConnectionId, Content, EventTime, FieldPath, JobId, LinkId, PartKey, RecordId, Scope, series,
 };
@@ -76,6 +76,7 @@ impl Work {
                 RemotePart {
                     id: object.id.clone(),
                     version: object.version.clone(),
+                    raw_outdated: false,
                 },
             )]
             .into(),
@@ -147,7 +148,8 @@ impl Work {
         };
         let known = self.link.parts.get(&part);
         if known.is_some_and(|known| {
-            known.id == object.id && known.version.is_some() && known.version == object.version
+            let same = known.id == object.id && known.version.is_some() && known.version == object.version;
+            same && !(known.raw_outdated && object.coverage == Coverage::Full)
         }) {
             return;
         }
@@ -166,9 +168,17 @@ impl Work {
             RemotePart {
                 id: object.id.clone(),
                 version: object.version.clone(),
+                raw_outdated: object.coverage == Coverage::Sparse,
             },
         );
-        self.raws.insert(part, object.raw.clone());
+        match object.coverage {
+            Coverage::Full => {
+                self.raws.insert(part, object.raw.clone());
+            }
+            Coverage::Sparse => {
+                self.raws.remove(&part);
+            }
+        }
         self.link_changed = true;
     }
 
@@ -204,6 +214,7 @@ impl Work {
             remote: merged.base_remote,
             hub: merged.base_hub,
         };
+        self.forget_cancelled(scene);
         let doomed = self.link.removing || (self.record.deleted && !revived);
         self.mark_dirty(!merged.send.is_empty() || doomed);
         for clash in merged.clashes {
@@ -219,6 +230,40 @@ impl Work {
     fn is_edit(&self, path: &FieldPath) -> bool {
         let spec = self.link.kind.schema().field(&path.field);
         spec.is_some_and(|spec| spec.writable && spec.scope == Scope::Shared)
+    }
+
+    /// Where a cancelled occurrence is no object, the one it was is gone, whether or not the provider says so.
+    fn forget_cancelled(&mut self, scene: &Scene) {
+        if scene.capability.series != SeriesModel::Instances {
+            return;
+        }
+        let there = &self.link.snapshots.remote.overrides;
+        let parts = self.link.parts.len();
+        self.link
+            .parts
+            .retain(|key, _| !there.get(key).is_some_and(series::is_cancelled));
+        self.link_changed |= self.link.parts.len() != parts;
+        let left = &self.link.parts;
+        self.raws.retain(|key, _| left.contains_key(key));
+    }
+
+    /// The occurrence was cancelled at the provider because the hub says so.
+    pub(crate) fn cancelled(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
+        self.link.parts.remove(part);
+        let snapshots = &mut self.link.snapshots;
+        let there = series::time_field(&snapshots.remote.fields, "start");
+        for content in [&mut snapshots.hub, &mut snapshots.remote] {
+            let key = match (&there, series::time_field(&content.fields, "start")) {
+                (Some(there), Some(own)) => series::moved(part, there, &own),
+                _ => part.clone(),
+            };
+            content.overrides.insert(key, series::cancelled());
+        }
+        self.link.attempts = 0;
+        self.link.not_before = 0;
+        self.link_changed = true;
+        let view = self.link.snapshots.remote.clone();
+        self.meet(desk, scene, &view);
     }
 
     /// Keeps the keys of parts in step with the master's start at the provider.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use connector_sdk::{Change, Context, Error, ErrorKind, HttpResponse, RemoteId, RemoteObject, RemoteVersion};
+use connector_sdk::{
+    Change, Context, Coverage, Error, ErrorKind, HttpResponse, RemoteId, RemoteObject, RemoteVersion,
+};
 use mapping::Reason;
 use model::Kind;
 use sha2::{Digest, Sha256};
@@ -219,6 +221,7 @@ fn understood(wanted: Wanted, etag: Option<RemoteVersion>, data: Bytes) -> Optio
             version: Some(version),
             kind: Kind::Event,
             series: None,
+            coverage: Coverage::Full,
             content,
             raw: data,
         }))),

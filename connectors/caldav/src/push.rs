@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use connector_sdk::{
-    Action, Applied, Change, Context, Error, ErrorKind, HttpResponse, Push, RemoteCollection, RemoteId,
-    RemoteObject, RemoteVersion, Target, Write,
+    Action, Applied, Change, Context, Coverage, Error, ErrorKind, HttpResponse, Push, RemoteCollection,
+    RemoteId, RemoteObject, RemoteVersion, Target, Write,
 };
 use mapping::ical::Stamp;
 use model::{Content, FieldPath, IntentId, Kind};
@@ -254,6 +254,7 @@ async fn put(
                 version: Some(version),
                 kind: Kind::Event,
                 series: None,
+                coverage: Coverage::Full,
                 content,
                 raw: body,
             }))),

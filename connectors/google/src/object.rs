@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use connector_sdk::{
-    Applied, Change, Error, ErrorKind, RemoteCollection, RemoteId, RemoteObject, RemoteVersion, SeriesPart,
+    Applied, Change, Coverage, Error, ErrorKind, RemoteCollection, RemoteId, RemoteObject, RemoteVersion,
+    SeriesPart,
 };
 use model::{Content, Kind, series};
 use serde_json::Value;
@@ -71,6 +72,7 @@ pub(crate) fn change(collection: &RemoteCollection, raw: &RawValue) -> Change {
         version,
         kind: Kind::Event,
         series,
+        coverage: Coverage::Full,
         content,
         raw: bytes,
     }))

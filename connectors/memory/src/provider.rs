@@ -23,6 +23,8 @@ pub struct Options {
     pub incremental: bool,
     /// Whether its deltas name what was deleted.
     pub reports_deletes: bool,
+    /// Whether its deltas say of an object only what changed of it.
+    pub sparse_deltas: bool,
 }
 
 impl Options {
@@ -33,11 +35,18 @@ impl Options {
         versions: true,
         incremental: true,
         reports_deletes: true,
+        sparse_deltas: false,
     };
 
     /// One object per master and override, everything else as one would wish.
     pub const PER_PART: Self = Self {
         series: SeriesModel::PerPart,
+        ..Self::WHOLE
+    };
+
+    /// One object per master and changed occurrence, and none for a cancelled one; everything else as one would wish.
+    pub const INSTANCES: Self = Self {
+        series: SeriesModel::Instances,
         ..Self::WHOLE
     };
 }
@@ -301,7 +310,7 @@ impl State {
             record
                 .listed
                 .retain(|key| overrides.get(key).is_some_and(series::is_cancelled));
-            if model != SeriesModel::PerPart {
+            if !model.has_part_objects() {
                 record.content.overrides.retain(|_, fields| !fields.is_empty());
             }
         }

@@ -17,8 +17,8 @@ use crate::provider::{State, remote_collection};
 struct Reading {
     /// Ids still to be read, in order.
     left: BTreeSet<RemoteId>,
-    /// Whether this is everything or a delta.
-    everything: bool,
+    /// The moment behind which this is a delta; `None` for everything.
+    since: Option<u64>,
     /// Where the next pull goes on: the end of history when this one began.
     next: Option<Cursor>,
 }
@@ -103,11 +103,7 @@ fn begin_reading(state: &mut State, request: PullRequest<'_>) -> Result<Reading,
             all.map(|(id, _)| id.clone()).collect()
         }
     };
-    Ok(Reading {
-        left,
-        everything: since.is_none(),
-        next,
-    })
+    Ok(Reading { left, since, next })
 }
 
 /// Reads the state of the next ids as it is now: what changes after its page was read is in the next delta,
@@ -124,7 +120,14 @@ fn next_page(state: &mut State, request: PullRequest<'_>, reading: &mut Reading)
             Change::Present(object) if is_known(request.known, &object.id, object.version.as_ref()) => {
                 changes.push(Change::Unchanged(id));
             }
-            Change::Deleted(_) if reading.everything => {}
+            Change::Deleted(_) if reading.since.is_none() => {}
+            Change::Present(object) if options.sparse_deltas => {
+                let object = match reading.since {
+                    Some(since) => held.sparse(*object, since),
+                    None => *object,
+                };
+                changes.push(Change::Present(Box::new(object)));
+            }
             change @ (Change::Present(_)
             | Change::Unchanged(_)
             | Change::Deleted(_)
@@ -135,10 +138,10 @@ fn next_page(state: &mut State, request: PullRequest<'_>, reading: &mut Reading)
     Ok(Page {
         changes,
         cursor: reading.next.clone().filter(|_| last),
-        listing: match (reading.everything, last) {
-            (false, _) => Listing::Delta,
-            (true, false) => Listing::Partial,
-            (true, true) => Listing::Complete,
+        listing: match (reading.since, last) {
+            (Some(_), _) => Listing::Delta,
+            (None, false) => Listing::Partial,
+            (None, true) => Listing::Complete,
         },
     })
 }

@@ -41,9 +41,9 @@ impl Push for MemoryConnector {
             } => self.provider.write("push.update", |state| {
                 update(state, collection, &write.part, target, content, changed)
             }),
-            Action::Delete { target } => self
-                .provider
-                .write("push.delete", |state| delete(state, collection, target)),
+            Action::Delete { target } => self.provider.write("push.delete", |state| {
+                delete(state, collection, &write.part, target)
+            }),
         };
         writes.iter().map(carry_out).collect()
     }
@@ -76,7 +76,7 @@ fn create(
     intent: &IntentId,
     content: &Content,
 ) -> Result<Applied, Error> {
-    let per_part = state.options.series == SeriesModel::PerPart;
+    let model = state.options.series;
     let id = created_id(intent);
     let held = state.collection(collection, "push.create")?;
     if held.objects.contains_key(&id) || held.tombstones.contains_key(&id) {
@@ -90,12 +90,14 @@ fn create(
         content: content.clone(),
         ..Record::default()
     };
-    if per_part {
-        record
-            .content
-            .overrides
-            .retain(|_, fields| series::is_cancelled(fields));
-        record.listed = record.content.overrides.keys().cloned().collect();
+    match model {
+        SeriesModel::PerPart => {
+            let overrides = &mut record.content.overrides;
+            overrides.retain(|_, fields| series::is_cancelled(fields));
+            record.listed = overrides.keys().cloned().collect();
+        }
+        SeriesModel::Instances => record.content.overrides.clear(),
+        SeriesModel::Whole | SeriesModel::None => {}
     }
     held.records.insert(id.0.clone(), record);
     state.settle(&collection.id.0, &id.0);
@@ -116,18 +118,30 @@ fn update(
     let Some(record) = held.records.get_mut(&record_id) else {
         return Err(not_found("push.update"));
     };
+    if model == SeriesModel::Instances {
+        let cancelled = |content: &Content| content.overrides.get(part).is_some_and(series::is_cancelled);
+        if cancelled(&record.content) || cancelled(content) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "push.update",
+                "an occurrence is cancelled by deleting it, and a cancelled one cannot be brought back",
+            ));
+        }
+    }
     let now_starts_elsewhere = part.is_master() && changed.contains(&FieldPath::master("start"));
     if now_starts_elsewhere {
         rekey(record, content);
     }
     for path in changed {
-        if model == SeriesModel::PerPart && path.part != *part {
-            list_cancelled(record, content, &path.part)?;
-        } else {
-            record.content.set(path, content.get(path).cloned());
+        match model {
+            SeriesModel::PerPart if path.part != *part => list_cancelled(record, content, &path.part)?,
+            SeriesModel::Instances if path.part != *part => return Err(apart()),
+            SeriesModel::PerPart | SeriesModel::Instances | SeriesModel::Whole | SeriesModel::None => {
+                record.content.set(path, content.get(path).cloned());
+            }
         }
     }
-    if model == SeriesModel::PerPart && !part.is_master() {
+    if model.has_part_objects() && !part.is_master() {
         // The occurrence is an object of its own from now on, even where it says what the series says.
         record.listed.remove(part);
         let fields = content.overrides.get(part).cloned().unwrap_or_default();
@@ -217,17 +231,40 @@ fn list_cancelled(record: &mut Record, content: &Content, key: &PartKey) -> Resu
             record.content.overrides.remove(key);
             Ok(())
         }
-        Some(_) | None => Err(Error::new(
-            ErrorKind::Invalid,
-            "push.update",
-            "an override is an object of its own and is not written with another part",
-        )),
+        Some(_) | None => Err(apart()),
     }
 }
 
-fn delete(state: &mut State, collection: &RemoteCollection, target: &Target) -> Result<Applied, Error> {
+fn apart() -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "push.update",
+        "an override is an object of its own and is not written with another part",
+    )
+}
+
+fn delete(
+    state: &mut State,
+    collection: &RemoteCollection,
+    part: &PartKey,
+    target: &Target,
+) -> Result<Applied, Error> {
     let versions = state.options.versions;
+    let model = state.options.series;
     let held = state.collection(collection, "push.delete")?;
+    if let (SeriesModel::Instances, None, Some(series)) = (model, &target.id, &target.series) {
+        if versions && held.objects.contains_key(&part_id(&series.series.0, part)) {
+            // It was changed since the series was read.
+            return Err(stale("push.delete"));
+        }
+        if let Some(record) = held.records.get_mut(&series.series.0)
+            && has_occurrence(&record.content, part)
+        {
+            record.content.overrides.insert(part.clone(), series::cancelled());
+            state.settle(&collection.id.0, &series.series.0);
+        }
+        return Ok(Applied::Gone);
+    }
     let Some(object) = target.id.as_ref().and_then(|id| held.objects.get(id)) else {
         return Ok(Applied::Gone);
     };

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use connector_sdk::{Change, RemoteId, RemoteObject, RemoteVersion, SeriesModel, SeriesPart};
-use model::{Content, EventTime, Fields, Kind, PartKey, series};
+use connector_sdk::{Change, Coverage, RemoteId, RemoteObject, RemoteVersion, SeriesModel, SeriesPart};
+use model::{Content, EventTime, FieldPath, Fields, Kind, PartKey, series};
 
 /// A record as its calendar's owner thinks of it.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Object {
     pub(crate) content: Content,
     /// The moment of its last change.
     pub(crate) changed: u64,
+    /// When each field last changed, those that are gone included.
+    pub(crate) touched: BTreeMap<FieldPath, u64>,
 }
 
 /// A calendar.
@@ -65,13 +67,13 @@ impl Collection {
             self.tombstones.insert(remote, now);
         }
         for (remote, mut object) in wanted {
-            if let Some(before) = self.objects.get(&remote)
-                && before.content == object.content
-                && before.series == object.series
+            let before = self.objects.get(&remote);
+            if before.is_some_and(|before| before.content == object.content && before.series == object.series)
             {
                 continue;
             }
             object.changed = now;
+            object.touch(before, now);
             self.tombstones.remove(&remote);
             self.objects.insert(remote, object);
         }
@@ -85,6 +87,29 @@ impl Collection {
         }
     }
 
+    /// What changed of an object since a moment; the whole of its overrides that changed.
+    pub(crate) fn sparse(&self, mut whole: RemoteObject, since: u64) -> RemoteObject {
+        let Some(object) = self.objects.get(&whole.id) else {
+            return whole;
+        };
+        let changed = object.touched.iter().filter(|(_, when)| **when > since);
+        let mut said = Content::default();
+        for (path, _) in changed {
+            if path.part.is_master() {
+                let value = object.content.get(path).cloned().unwrap_or_default();
+                said.fields.insert(path.field.clone(), value);
+            } else {
+                let fields = object.content.overrides.get(&path.part);
+                said.overrides
+                    .insert(path.part.clone(), fields.cloned().unwrap_or_default());
+            }
+        }
+        whole.raw = serde_json::to_vec(&said).map(Bytes::from).unwrap_or_default();
+        whole.content = said;
+        whole.coverage = Coverage::Sparse;
+        whole
+    }
+
     /// The object as clients see it.
     pub(crate) fn object(&self, id: &RemoteId, versions: bool) -> Option<RemoteObject> {
         let object = self.objects.get(id)?;
@@ -93,6 +118,7 @@ impl Collection {
             version: versions.then(|| object.version()),
             kind: Kind::Event,
             series: object.series.clone(),
+            coverage: Coverage::Full,
             content: object.content.clone(),
             raw: serde_json::to_vec(&object.content)
                 .map(Bytes::from)
@@ -105,6 +131,16 @@ impl Object {
     pub(crate) fn version(&self) -> RemoteVersion {
         RemoteVersion(format!("v{}", self.changed))
     }
+
+    /// Notes which fields changed.
+    fn touch(&mut self, before: Option<&Self>, now: u64) {
+        let nothing = Content::default();
+        let earlier = before.map_or(&nothing, |before| &before.content);
+        self.touched = before.map(|before| before.touched.clone()).unwrap_or_default();
+        for path in self.content.differences(earlier) {
+            self.touched.insert(path, now);
+        }
+    }
 }
 
 /// The objects that a record is laid out as.
@@ -116,12 +152,14 @@ fn objects_of(id: &str, record: &Record, model: SeriesModel) -> BTreeMap<RemoteI
         let original_start = start
             .as_ref()
             .and_then(|start| EventTime::from_part_key(key, start));
-        let part = match (model, original_start) {
-            (SeriesModel::PerPart, Some(time)) if !record.listed.contains(key) => time,
-            (SeriesModel::PerPart | SeriesModel::Whole | SeriesModel::None, _) => {
-                master.overrides.insert(key.clone(), sparse.clone());
-                continue;
-            }
+        let listed = match model {
+            SeriesModel::PerPart => record.listed.contains(key),
+            SeriesModel::Instances => series::is_cancelled(sparse),
+            SeriesModel::Whole | SeriesModel::None => true,
+        };
+        let Some(part) = original_start.filter(|_| !listed) else {
+            master.overrides.insert(key.clone(), sparse.clone());
+            continue;
         };
         let object = Object {
             record: id.to_owned(),
@@ -132,6 +170,7 @@ fn objects_of(id: &str, record: &Record, model: SeriesModel) -> BTreeMap<RemoteI
             }),
             content: Content::new(occurrence(&record.content.fields, key, sparse)),
             changed: 0,
+            touched: BTreeMap::new(),
         };
         objects.insert(part_id(id, key), object);
     }
@@ -141,6 +180,7 @@ fn objects_of(id: &str, record: &Record, model: SeriesModel) -> BTreeMap<RemoteI
         series: None,
         content: master,
         changed: 0,
+        touched: BTreeMap::new(),
     };
     objects.insert(RemoteId(id.to_owned()), master);
     objects

@@ -96,6 +96,22 @@ async fn a_provider_of_parts_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn a_provider_of_instances_keeps_the_contract() {
+    run(async || fresh(Options::INSTANCES).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_of_sparse_deltas_keeps_the_contract() {
+    for options in [Options::WHOLE, Options::PER_PART, Options::INSTANCES] {
+        let options = Options {
+            sparse_deltas: true,
+            ..options
+        };
+        run(async || fresh(options).await).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_provider_without_versions_or_deltas_keeps_the_contract() {
     for (versions, incremental) in [(false, true), (true, false), (false, false)] {
         let options = Options {

@@ -97,6 +97,22 @@ pub enum SeriesModel {
     None,
     /// One remote object holds the master and all overrides (CalDAV).
     Whole,
-    /// The master and each override are remote objects of their own (Google).
+    /// The master and each override, cancelled ones included, are remote objects of their own (Google). A master may
+    /// list cancelled occurrences itself.
     PerPart,
+    /// The master and each *changed* occurrence are remote objects of their own; a cancelled occurrence is no object
+    /// at all, and the master's object lists it (Microsoft Graph: `cancelledOccurrences`). It is cancelled by a delete
+    /// of the occurrence, and it may be impossible to bring it back.
+    Instances,
+}
+
+impl SeriesModel {
+    /// Whether overrides are objects of their own.
+    #[must_use]
+    pub const fn has_part_objects(self) -> bool {
+        match self {
+            Self::PerPart | Self::Instances => true,
+            Self::None | Self::Whole => false,
+        }
+    }
 }

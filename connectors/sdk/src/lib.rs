@@ -28,7 +28,7 @@ pub use credentials::{AuthScheme, Credentials};
 pub use error::{Error, ErrorKind, Retry};
 pub use http::{HttpRequest, HttpResponse, HttpTransport};
 pub use mapping::FieldSupport;
-pub use pull::{Change, Cursor, Known, Listing, Page, Pull, PullRequest, RemoteObject, SeriesPart};
+pub use pull::{Change, Coverage, Cursor, Known, Listing, Page, Pull, PullRequest, RemoteObject, SeriesPart};
 pub use push::{Action, Applied, Push, Target, Write};
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use model::{Content, EventTime, Kind};
+use model::{Content, EventTime, FieldPath, Kind, series};
 use serde::{Deserialize, Serialize};
 
 use crate::collection::RemoteCollection;
@@ -100,11 +100,58 @@ pub struct RemoteObject {
     pub kind: Kind,
     /// Set when this object is one override of a series whose master is another object.
     pub series: Option<SeriesPart>,
+    /// How much of the object `content` says.
+    pub coverage: Coverage,
     /// What it says. For an override (`series` set): the occurrence's *full* fields and no overrides; the engine
     /// makes them sparse. Otherwise: the master with all overrides that this object itself carries.
     pub content: Content,
-    /// The object as the provider gave it: the complement is what the mapping does not cover of it.
+    /// The object as the provider gave it: the complement is what the mapping does not cover of it. Of a sparse
+    /// object it is a fragment, which the hub does not keep.
     pub raw: Bytes,
+}
+
+/// How much of an object a [`RemoteObject`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coverage {
+    /// All of it: what is absent is not there.
+    #[default]
+    Full,
+    /// What changed, as deltas of some vendors have it. Only `pages` gives such objects, and only behind a cursor.
+    ///
+    /// - A field that is absent was not said and stays as it was; `null` is cleared; a value is the new one.
+    /// - For an override (`series` set) that holds of the occurrence's full fields.
+    /// - An override that stands in its master's object and is absent was not said and stays. One that is named is
+    ///   said whole, in sparse form; with no fields it is no more.
+    Sparse,
+}
+
+impl RemoteObject {
+    /// What the object says as a whole, where `before` is what it said when it was last seen: of an override the
+    /// occurrence's full fields.
+    #[must_use]
+    pub fn over(&self, before: &Content) -> Content {
+        match self.coverage {
+            Coverage::Full => self.content.clone(),
+            Coverage::Sparse => laid_over(&self.content, before),
+        }
+    }
+}
+
+fn laid_over(said: &Content, before: &Content) -> Content {
+    let mut whole = before.clone();
+    for (field, value) in &said.fields {
+        whole.set(&FieldPath::master(field), Some(value.clone()));
+    }
+    // What the delta says of overrides speaks of the start that the series has now.
+    whole.overrides = series::aligned(before, &whole).overrides;
+    for (part, fields) in &said.overrides {
+        if fields.is_empty() {
+            whole.overrides.remove(part);
+        } else {
+            whole.overrides.insert(part.clone(), fields.clone());
+        }
+    }
+    whole
 }
 
 /// Which occurrence of which series an object overrides.

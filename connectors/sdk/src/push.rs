@@ -30,7 +30,8 @@ pub struct Write {
 #[derive(Debug, Clone)]
 pub enum Action {
     /// Make it. For [`crate::SeriesModel::PerPart`] the master is made, with the cancelled occurrences if it can
-    /// carry them; the other overrides follow as updates.
+    /// carry them; the other overrides follow as updates. For [`crate::SeriesModel::Instances`] the master alone is
+    /// made; changed occurrences follow as updates, cancelled ones as deletes.
     Create {
         /// What it shall say.
         content: Content,
@@ -44,7 +45,8 @@ pub enum Action {
         /// The paths that differ from what the object says now.
         changed: BTreeSet<FieldPath>,
     },
-    /// Remove it.
+    /// Remove it. With a part of [`crate::SeriesModel::Instances`] that is not the master: cancel the occurrence,
+    /// whether or not it is an object (then the target has no id, and `series` names it).
     Delete {
         /// The object.
         target: Target,
@@ -58,9 +60,9 @@ pub struct Target {
     pub id: Option<RemoteId>,
     /// The version that was read: the write is conditional on it. `None` where the provider has none.
     pub version: Option<RemoteVersion>,
-    /// The object as last seen.
+    /// The object as last seen, whole and of this version.
     pub raw: Option<Bytes>,
-    /// For an override that is an object of its own: whose it is.
+    /// For an override that is or becomes an object of its own, and for an occurrence that is cancelled: whose it is.
     pub series: Option<SeriesPart>,
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use connector_sdk::{Change, ErrorKind, Known, Listing, Page, PullRequest, RemoteId};
+use connector_sdk::{Change, Coverage, ErrorKind, Known, Listing, Page, PullRequest, RemoteId};
 use futures::StreamExt as _;
-use model::Kind;
+use model::{FieldPath, Kind, PartKey};
 
-use super::case::{all, cases, cursor, objects, pages, pull, reads};
+use super::case::{all, cases, cursor, fetch, objects, pages, pull, reads, store, target, update, writes};
 use super::{Subject, collection, sample};
 
 cases![
@@ -26,6 +26,11 @@ cases![
         .incremental),
     (a_delta_names_what_was_deleted, "R6", |capability| capability
         .reports_deletes),
+    (
+        a_delta_laid_over_what_was_there_is_what_is_there,
+        "R13",
+        |capability| capability.incremental && writes(capability)
+    ),
     (
         a_lost_cursor_is_said_and_a_full_pull_mends_it,
         "R7",
@@ -132,6 +137,43 @@ async fn a_delta_holds_what_changed_since_its_cursor(subject: &dyn Subject) -> R
     let next = next.context("a delta ends without a cursor")?;
     let rest = all(subject, &collection, Some(&next)).await?;
     ensure!(ids(&rest).is_empty(), "the next delta repeats {:?}", ids(&rest));
+    Ok(())
+}
+
+async fn a_delta_laid_over_what_was_there_is_what_is_there(subject: &dyn Subject) -> Result<()> {
+    let put = put_all(subject).await?;
+    let collection = collection(subject).await?;
+    let before = objects(subject, &collection).await?;
+    let since = cursor(subject, &collection).await?;
+    subject.retitle(&put[1], "two, changed").await?;
+    let mut cleared = fetch(subject, &collection, &put[1]).await?;
+    cleared.content.fields.remove("location");
+    let clear = update(
+        target(&cleared),
+        PartKey::MASTER,
+        cleared.content,
+        &[FieldPath::master("location")],
+    );
+    let stored = store(subject, &collection, clear).await?;
+    let fetched = fetch(subject, &collection, &put[1]).await?;
+    let whole = before.iter().chain([&stored, &fetched]);
+    ensure!(
+        whole.into_iter().all(|object| object.coverage == Coverage::Full),
+        "an object that was listed, written or fetched is sparse"
+    );
+    let earlier = before.iter().find(|object| object.id == put[1]);
+    let earlier = earlier.context("the object was not listed")?;
+    let pages = all(subject, &collection, Some(&since)).await?;
+    let changes = pages.iter().flat_map(|page| &page.changes);
+    let told: Vec<_> = changes.filter(|change| *change.id() == put[1]).collect();
+    let [Change::Present(object)] = told[..] else {
+        anyhow::bail!("an edit comes as {told:?}");
+    };
+    ensure!(
+        object.over(&earlier.content) == fetched.content && object.version == fetched.version,
+        "what the delta makes of it is {:?}",
+        object.over(&earlier.content)
+    );
     Ok(())
 }
 

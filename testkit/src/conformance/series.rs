@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use connector_sdk::{Capability, RemoteCollection, RemoteObject, SeriesModel, SeriesPart, Target};
+use connector_sdk::{
+    Applied, Capability, Change, ErrorKind, RemoteCollection, RemoteObject, SeriesModel, SeriesPart, Target,
+};
 use model::{Content, EventTime, FieldPath, Fields, Kind, PartKey, series};
 
-use super::case::{all, cases, create, delete, fetch, objects, store, target, update, writes};
+use super::case::{all, apply, cases, create, cursor, delete, fetch, objects, store, target, update, writes};
 use super::{Subject, collection, sample};
 
 fn has_series(capability: &Capability) -> bool {
     writes(capability) && capability.series != SeriesModel::None
+}
+
+fn has_instances(capability: &Capability) -> bool {
+    writes(capability) && capability.series == SeriesModel::Instances
 }
 
 cases![
@@ -18,12 +24,22 @@ cases![
     (
         a_master_comes_before_its_overrides,
         "S3",
-        |capability| has_series(capability) && capability.series == SeriesModel::PerPart
+        |capability| has_series(capability) && capability.series.has_part_objects()
     ),
     (an_occurrence_is_cancelled_and_stays_so, "S4", has_series),
     (an_override_that_is_taken_back_is_gone, "S5", has_series),
     (an_edit_of_the_master_keeps_its_overrides, "S6", has_series),
     (a_deleted_series_takes_its_overrides_with_it, "S7", has_series),
+    (
+        a_cancelled_occurrence_stands_in_its_master_alone,
+        "S8",
+        has_instances
+    ),
+    (
+        a_cancelled_occurrence_is_brought_back_or_refused,
+        "S9",
+        has_instances
+    ),
 ];
 
 /// The master as its own object, and all parts joined as the engine joins them.
@@ -65,12 +81,14 @@ async fn write(
     content: &Content,
 ) -> Result<RemoteObject> {
     let master = store(subject, collection, create(20, content.clone())).await?;
-    if super::capability(subject).series == SeriesModel::PerPart {
+    if super::capability(subject).series.has_part_objects() {
         for (key, fields) in &content.overrides {
             if !master.content.overrides.contains_key(key) {
                 write_part(subject, collection, &master, None, key, content, fields).await?;
             }
         }
+        // Where a master lists what is cancelled, it has changed since.
+        return fetch(subject, collection, &master.id).await;
     }
     Ok(master)
 }
@@ -83,7 +101,24 @@ async fn write_part(
     key: &PartKey,
     content: &Content,
     fields: &Fields,
-) -> Result<RemoteObject> {
+) -> Result<()> {
+    let model = super::capability(subject).series;
+    let to = match part {
+        Some(object) => target(object),
+        None if model.has_part_objects() => implied(master, key)?,
+        None => target(master),
+    };
+    if model == SeriesModel::Instances && series::is_cancelled(fields) && content.overrides.contains_key(key)
+    {
+        let mut cancel = delete(to);
+        cancel.part = key.clone();
+        let outcome = apply(subject, collection, cancel).await??;
+        ensure!(
+            matches!(outcome, Applied::Gone),
+            "a cancelled occurrence is {outcome:?}"
+        );
+        return Ok(());
+    }
     let paths: Vec<FieldPath> = fields
         .keys()
         .map(|field| FieldPath {
@@ -91,14 +126,13 @@ async fn write_part(
             field: field.clone(),
         })
         .collect();
-    let per_part = super::capability(subject).series == SeriesModel::PerPart;
-    let written = if per_part { key.clone() } else { PartKey::MASTER };
-    let to = match part {
-        Some(object) => target(object),
-        None if per_part => implied(master, key)?,
-        None => target(master),
+    let written = if model.has_part_objects() {
+        key.clone()
+    } else {
+        PartKey::MASTER
     };
-    store(subject, collection, update(to, written, content.clone(), &paths)).await
+    store(subject, collection, update(to, written, content.clone(), &paths)).await?;
+    Ok(())
 }
 
 /// An occurrence that has no object of its own.
@@ -145,9 +179,9 @@ async fn a_series_with_overrides_comes_back_whole(subject: &dyn Subject) -> Resu
         "the rule is {}",
         whole.content.fields["recurrence"]
     );
-    let per_part = super::capability(subject).series == SeriesModel::PerPart;
+    let apart = super::capability(subject).series.has_part_objects();
     ensure!(
-        per_part || whole.parts.len() == 1,
+        apart || whole.parts.len() == 1,
         "a whole series is {} objects",
         whole.parts.len()
     );
@@ -159,10 +193,8 @@ async fn a_master_comes_before_its_overrides(subject: &dyn Subject) -> Result<()
     write(subject, &collection, &sample::series("ordered")).await?;
     for page in all(subject, &collection, None).await? {
         let is_override = page.changes.iter().map(|change| match change {
-            connector_sdk::Change::Present(object) => object.series.is_some(),
-            connector_sdk::Change::Unchanged(_)
-            | connector_sdk::Change::Deleted(_)
-            | connector_sdk::Change::Unreadable { .. } => false,
+            Change::Present(object) => object.series.is_some(),
+            Change::Unchanged(_) | Change::Deleted(_) | Change::Unreadable { .. } => false,
         });
         ensure!(
             is_override.is_sorted(),
@@ -195,13 +227,15 @@ async fn an_occurrence_is_cancelled_and_stays_so(subject: &dyn Subject) -> Resul
     Ok(())
 }
 
-/// Both an edited and a cancelled occurrence, the latter listed by the master where it can.
+/// Both an edited and, unless a delete made it so, a cancelled occurrence, listed by the master where it can.
 async fn an_override_that_is_taken_back_is_gone(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
     let content = sample::series("taken back");
     write(subject, &collection, &content).await?;
     let mut wanted = content.clone();
-    for key in [sample::edited(), sample::cancelled()] {
+    let mut keys = vec![sample::edited(), sample::cancelled()];
+    keys.retain(|key| !has_instances(&super::capability(subject)) || *key != sample::cancelled());
+    for key in keys {
         let before = read(subject, &collection).await?;
         let fields = wanted
             .overrides
@@ -253,8 +287,82 @@ async fn a_deleted_series_takes_its_overrides_with_it(subject: &dyn Subject) -> 
     let collection = collection(subject).await?;
     let master = write(subject, &collection, &sample::series("deleted")).await?;
     let now = fetch(subject, &collection, &master.id).await?;
-    super::case::apply(subject, &collection, delete(target(&now))).await??;
+    apply(subject, &collection, delete(target(&now))).await??;
     let left = objects(subject, &collection).await?;
     ensure!(left.is_empty(), "{} objects are left", left.len());
     Ok(())
+}
+
+async fn a_cancelled_occurrence_stands_in_its_master_alone(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let mut content = sample::series("dropped");
+    write(subject, &collection, &content).await?;
+    let before = read(subject, &collection).await?;
+    ensure!(
+        before.parts.len() == 2,
+        "there are {} objects",
+        before.parts.len()
+    );
+    let (master, edited) = (&before.parts[&PartKey::MASTER], &before.parts[&sample::edited()]);
+    let since = match super::capability(subject).incremental {
+        true => Some(cursor(subject, &collection).await?),
+        false => None,
+    };
+    content.overrides.insert(sample::edited(), series::cancelled());
+    let fields = series::cancelled();
+    write_part(
+        subject,
+        &collection,
+        master,
+        Some(edited),
+        &sample::edited(),
+        &content,
+        &fields,
+    )
+    .await?;
+    let after = read(subject, &collection).await?;
+    ensure!(after.parts.len() == 1, "there are {} objects", after.parts.len());
+    ensure_overrides(&after.content, &content.overrides)?;
+    let now = &after.parts[&PartKey::MASTER];
+    ensure!(
+        now.version.is_none() || now.version != master.version,
+        "the master's version is the same"
+    );
+    let Some(since) = since else { return Ok(()) };
+    let pages = all(subject, &collection, Some(&since)).await?;
+    let told = pages
+        .iter()
+        .flat_map(|page| &page.changes)
+        .any(|change| match change {
+            Change::Present(object) => {
+                object.id == master.id && object.over(&before.content).overrides == content.overrides
+            }
+            Change::Unchanged(_) | Change::Deleted(_) | Change::Unreadable { .. } => false,
+        });
+    ensure!(told, "the delta does not bring the master with what it lists");
+    Ok(())
+}
+
+async fn a_cancelled_occurrence_is_brought_back_or_refused(subject: &dyn Subject) -> Result<()> {
+    let collection = collection(subject).await?;
+    let mut content = sample::series("back");
+    write(subject, &collection, &content).await?;
+    let before = read(subject, &collection).await?;
+    let master = &before.parts[&PartKey::MASTER];
+    content.overrides.remove(&sample::cancelled());
+    let status = FieldPath {
+        part: sample::cancelled(),
+        field: "status".to_owned(),
+    };
+    let to = implied(master, &sample::cancelled())?;
+    let bring_back = update(to, sample::cancelled(), content.clone(), &[status]);
+    let outcome = apply(subject, &collection, bring_back).await?;
+    let after = read(subject, &collection).await?;
+    match outcome {
+        Ok(_) => ensure_overrides(&after.content, &overrides(subject, &collection, &content)),
+        Err(error) if error.kind == ErrorKind::Unsupported => {
+            ensure_overrides(&after.content, &before.content.overrides)
+        }
+        Err(error) => Err(error).context("it is neither brought back nor unsupported"),
+    }
 }

@@ -99,6 +99,7 @@ fn elaborate(world: &World) -> (Record, Link) {
         sync::state::RemotePart {
             id: RemoteId("/work/1.ics#3".to_owned()),
             version: None,
+            raw_outdated: true,
         },
     );
     link.snapshots

@@ -30,6 +30,7 @@ fn series(world: &World) -> (Link, Vec<Effect>) {
         sync::state::RemotePart {
             id: remote("unversioned"),
             version: None,
+            raw_outdated: false,
         },
     );
     effects[1] = Effect::CreateLink(Box::new(link.clone()));

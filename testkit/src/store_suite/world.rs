@@ -233,6 +233,7 @@ pub fn part(remote: &str, version: &str) -> RemotePart {
     RemotePart {
         id: RemoteId(remote.to_owned()),
         version: Some(RemoteVersion(version.to_owned())),
+        raw_outdated: false,
     }
 }
 

@@ -6,13 +6,7 @@ use serde_json::json;
 use sync::ports::Store;
 use sync::state::{MemberRole, TargetEdits};
 
-use crate::world::{World, event, fields, key, series, shared};
-
-const PAIRS: [[Options; 2]; 3] = [
-    [Options::WHOLE, Options::WHOLE],
-    [Options::WHOLE, Options::PER_PART],
-    [Options::PER_PART, Options::PER_PART],
-];
+use crate::world::{PAIRS, World, event, fields, key, series, shared};
 
 #[tokio::test]
 async fn an_event_appears_on_the_other_side_once_and_then_nothing_is_written() {

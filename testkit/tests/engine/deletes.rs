@@ -4,41 +4,45 @@ use connector_memory::{Fault, Operation, Options};
 use connector_sdk::ErrorKind;
 use serde_json::json;
 
-use crate::world::{World, event, key, series};
+use crate::world::{PAIRS, World, event, key, series};
 
 const PAIR: [Options; 2] = [Options::WHOLE, Options::PER_PART];
 
 #[tokio::test]
 async fn a_delete_reaches_the_other_side_and_does_not_come_back() {
-    for from in 0..2 {
-        let world = World::mirrored(&PAIR).await;
-        world.put(0, "a", event("Lunch"));
-        world.settle().await;
-        world.delete(from);
-        world.settle().await;
-        assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
-        for side in &world.sides {
-            side.provider.expire_cursors();
+    for pair in PAIRS {
+        for from in 0..2 {
+            let world = World::mirrored(&pair).await;
+            world.put(0, "a", event("Lunch"));
+            world.settle().await;
+            world.delete(from);
+            world.settle().await;
+            assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
+            for side in &world.sides {
+                side.provider.expire_cursors();
+            }
+            world.settle().await;
+            assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
+            assert!(world.records().await.is_empty());
         }
-        world.settle().await;
-        assert!(world.contents(0).is_empty() && world.contents(1).is_empty());
-        assert!(world.records().await.is_empty());
     }
 }
 
 #[tokio::test]
 async fn an_edit_beats_a_delete_on_the_other_side() {
-    for (deleter, editor) in [(0, 1), (1, 0)] {
-        let world = World::mirrored(&PAIR).await;
-        world.put(0, "a", event("Lunch"));
-        world.settle().await;
-        world.delete(deleter);
-        world.set(editor, "title", json!("Dinner"));
-        world.settle().await;
-        for side in 0..2 {
-            assert_eq!(world.only(side).fields["title"], "Dinner", "deleted on {deleter}");
+    for pair in PAIRS {
+        for (deleter, editor) in [(0, 1), (1, 0)] {
+            let world = World::mirrored(&pair).await;
+            world.put(0, "a", event("Lunch"));
+            world.settle().await;
+            world.delete(deleter);
+            world.set(editor, "title", json!("Dinner"));
+            world.settle().await;
+            for side in 0..2 {
+                assert_eq!(world.only(side).fields["title"], "Dinner", "deleted on {deleter}");
+            }
+            assert!(!world.conflicts().await.is_empty(), "the revival is logged");
         }
-        assert!(!world.conflicts().await.is_empty(), "the revival is logged");
     }
 }
 
@@ -117,30 +121,32 @@ async fn a_delete_of_nearly_everything_stops_and_asks() {
 
 #[tokio::test]
 async fn deleted_occurrences_stay_deleted() {
-    let world = World::mirrored(&PAIR).await;
-    let mut content = series("Standup");
-    content.overrides.insert(key(6), model::series::cancelled());
-    world.put(0, "a", content);
-    world.settle().await;
-    world.edit(1, |content| {
-        content.overrides.insert(key(7), model::series::cancelled());
-    });
-    world.settle().await;
-    for side in &world.sides {
-        side.provider.expire_cursors();
-    }
-    world.settle().await;
-    for side in 0..2 {
-        let content = world.only(side);
-        assert_eq!(
-            content.overrides[&key(6)],
-            model::series::cancelled(),
-            "side {side}"
-        );
-        assert_eq!(
-            content.overrides[&key(7)],
-            model::series::cancelled(),
-            "side {side}"
-        );
+    for pair in PAIRS {
+        let world = World::mirrored(&pair).await;
+        let mut content = series("Standup");
+        content.overrides.insert(key(6), model::series::cancelled());
+        world.put(0, "a", content);
+        world.settle().await;
+        world.edit(1, |content| {
+            content.overrides.insert(key(7), model::series::cancelled());
+        });
+        world.settle().await;
+        for side in &world.sides {
+            side.provider.expire_cursors();
+        }
+        world.settle().await;
+        for side in 0..2 {
+            let content = world.only(side);
+            assert_eq!(
+                content.overrides[&key(6)],
+                model::series::cancelled(),
+                "side {side}"
+            );
+            assert_eq!(
+                content.overrides[&key(7)],
+                model::series::cancelled(),
+                "side {side}"
+            );
+        }
     }
 }

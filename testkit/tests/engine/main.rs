@@ -10,6 +10,8 @@ mod agreement;
 mod deletes;
 mod edits;
 mod failures;
+mod layouts;
 mod random;
 mod review;
+mod sparse;
 mod world;

@@ -120,6 +120,16 @@ pub(crate) struct World {
 
 pub(crate) const CAL: &str = "cal";
 
+/// Every layout of series beside every other.
+pub(crate) const PAIRS: [[Options; 2]; 6] = [
+    [Options::WHOLE, Options::WHOLE],
+    [Options::WHOLE, Options::PER_PART],
+    [Options::PER_PART, Options::PER_PART],
+    [Options::WHOLE, Options::INSTANCES],
+    [Options::INSTANCES, Options::PER_PART],
+    [Options::INSTANCES, Options::INSTANCES],
+];
+
 impl World {
     /// A hub connected to one provider of each sort, each with an empty calendar that has been pulled once.
     pub(crate) async fn new(options: &[Options]) -> Self {

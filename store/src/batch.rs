@@ -9,7 +9,8 @@ use sync::state::{FeedEntry, Fence, Link, NewJob, Record};
 use crate::original::{self, Packed};
 use crate::write::Write;
 use crate::{
-    SqliteStore, collections, conflicts, connections, intents, links, mirrors, quarantine, queue, records,
+    SqliteStore, collections, conflicts, connections, intents, links, mirrors, pairings, quarantine, queue,
+    records,
 };
 
 /// What is written at once.
@@ -96,7 +97,9 @@ impl Plan {
             | Effect::SetHealth { .. }
             | Effect::Discovered { .. }
             | Effect::PutMirror(_)
-            | Effect::DropMirror(_)) => self.one(false, other),
+            | Effect::DropMirror(_)
+            | Effect::ExpectNoIntent(_)
+            | Effect::Pair { .. }) => self.one(false, other),
         }
     }
 
@@ -237,5 +240,11 @@ async fn one(
         }
         Effect::PutMirror(mirror) => mirrors::put(write, organization, &mirror).await,
         Effect::DropMirror(mirror) => mirrors::remove(write, organization, &mirror).await,
+        Effect::ExpectNoIntent(link) => intents::expect_none(write, organization, &link).await,
+        Effect::Pair {
+            record,
+            collection,
+            pairing,
+        } => pairings::put(write, organization, &record, &collection, pairing).await,
     }
 }

@@ -45,11 +45,18 @@ pub(crate) fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![step(
-        1,
-        "first light",
-        include_str!("../../migrations/sqlite/0001_first_light.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        step(
+            1,
+            "first light",
+            include_str!("../../migrations/sqlite/0001_first_light.sql"),
+        ),
+        step(
+            4,
+            "linking",
+            include_str!("../../migrations/sqlite/0004_linking.sql"),
+        ),
+    ])
 }
 
 /// How the one connection that writes is opened.

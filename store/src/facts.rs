@@ -9,7 +9,7 @@ use crate::column::failed;
 use crate::dialect;
 
 /// The tables whose rows are counted.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "organizations",
     "api_keys",
     "connections",
@@ -22,6 +22,7 @@ const TABLES: [&str; 18] = [
     "intents",
     "mirrors",
     "mirror_members",
+    "pairings",
     "conflicts",
     "quarantine",
     "changes",

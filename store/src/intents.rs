@@ -1,6 +1,6 @@
 //! Intents: remote writes whose outcome is not known yet.
 
-use model::{ConnectionId, IntentId, OrganizationId, PartKey};
+use model::{ConnectionId, IntentId, LinkId, OrganizationId, PartKey};
 use sync::ports::StoreError;
 use sync::state::Intent;
 
@@ -61,6 +61,26 @@ pub(crate) async fn close(
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Refuses to go on while a write through the link has no known outcome.
+pub(crate) async fn expect_none(
+    write: &mut Write,
+    organization: &OrganizationId,
+    link: &LinkId,
+) -> Result<(), StoreError> {
+    let open: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM intents WHERE organization_id = $1 AND link_id = $2")
+            .bind(organization.as_str())
+            .bind(link.as_str())
+            .fetch_one(write.conn())
+            .await
+            .map_err(failed)?;
+    if open == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::Stale(link.to_string()))
+    }
 }
 
 impl SqliteStore {

@@ -24,6 +24,7 @@ mod open;
 mod organizations;
 mod original;
 mod page;
+mod pairings;
 mod ports;
 mod quarantine;
 mod queue;

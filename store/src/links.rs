@@ -458,6 +458,61 @@ impl SqliteStore {
         row.as_ref().map(linked).transpose()
     }
 
+    pub(crate) async fn read_members(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Result<Vec<Linked>, StoreError> {
+        let mut query = linked_query("'' AS part");
+        query
+            .push(
+                " FROM links l JOIN records r ON r.organization_id = l.organization_id AND r.id = l.record_id
+                  WHERE l.organization_id = ",
+            )
+            .push_bind(organization.as_str())
+            .push(" AND l.collection_id = ")
+            .push_bind(collection.as_str())
+            .push(" AND l.record_id > ")
+            .push_bind(after.map_or("", |after| after.as_str()))
+            .push(" AND r.deleted = 0 ORDER BY l.record_id LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+        all(&rows, linked)
+    }
+
+    pub(crate) async fn read_with_uid(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        uids: &[String],
+    ) -> Result<Vec<Linked>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in uids.chunks(IDS_PER_QUERY) {
+            let mut query = linked_query("'' AS part");
+            query
+                .push(
+                    " FROM records r JOIN links l ON l.organization_id = r.organization_id AND l.record_id = r.id
+                      WHERE r.organization_id = ",
+                )
+                .push_bind(organization.as_str())
+                .push(" AND l.collection_id = ")
+                .push_bind(collection.as_str())
+                .push(" AND r.deleted = 0 AND r.uid IN (");
+            let mut list = query.separated(", ");
+            for uid in chunk {
+                list.push_bind(uid.as_str());
+            }
+            query.push(")");
+            for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
+                found.push(linked(&row)?);
+            }
+        }
+        found.sort_by(|a, b| a.record.id.cmp(&b.record.id));
+        Ok(found)
+    }
+
     pub(crate) async fn read_dirty_links(
         &self,
         organization: &OrganizationId,

@@ -8,7 +8,9 @@ use connector_sdk::{Known, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, OrganizationId, PartKey, RecordId};
 use serde_json::Value;
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
-use sync::state::{ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Record};
+use sync::state::{
+    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Record,
+};
 
 use crate::{SqliteStore, links};
 
@@ -128,6 +130,41 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Record>, StoreError> {
         self.read_missing_links(organization, source, target, after, limit)
             .await
+    }
+
+    async fn members(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Result<Vec<Linked>, StoreError> {
+        self.read_members(organization, collection, after, limit).await
+    }
+
+    async fn with_uid(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        uids: &[String],
+    ) -> Result<Vec<Linked>, StoreError> {
+        self.read_with_uid(organization, collection, uids).await
+    }
+
+    async fn pairings(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+    ) -> Result<BTreeMap<RecordId, Pairing>, StoreError> {
+        self.read_pairings(organization, collection).await
+    }
+
+    async fn pairings_of(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+    ) -> Result<BTreeMap<CollectionId, Pairing>, StoreError> {
+        self.read_pairings_of(organization, record).await
     }
 
     async fn joined(

@@ -16,7 +16,7 @@ use crate::{Page, Paging, SqliteStore, links};
 /// The columns of a record, named so that they can stand next to those of its link.
 pub(crate) const COLUMNS: &str = "r.id AS r_id, r.organization_id AS r_organization_id, r.kind AS r_kind,
     r.version AS r_version, r.content AS r_content, r.clocks AS r_clocks, r.home AS r_home, r.deleted AS r_deleted,
-    r.created_at AS r_created_at, r.updated_at AS r_updated_at";
+    r.merged_into AS r_merged_into, r.created_at AS r_created_at, r.updated_at AS r_updated_at";
 
 /// A record as the API shows it: with its links, in order of id.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,7 @@ pub(crate) fn read(row: &Row) -> Result<Record, StoreError> {
         clocks: json(row, "r_clocks")?,
         home: optional_id(row, "r_home")?,
         deleted: flag(row, "r_deleted")?,
+        merged_into: optional_id(row, "r_merged_into")?,
         created_at: get(row, "r_created_at")?,
         updated_at: get(row, "r_updated_at")?,
     })
@@ -93,11 +94,11 @@ pub(crate) async fn insert(
         let what = format!("{} or a record next to it", first.id);
         let mut insert = QueryBuilder::<Engine>::new(
             "INSERT INTO records
-                (organization_id, id, kind, version, content, clocks, home, deleted, starts_at, ends_at, search,
-                 created_at, updated_at) ",
+                (organization_id, id, kind, version, content, clocks, home, deleted, merged_into, uid, starts_at,
+                 ends_at, search, created_at, updated_at) ",
         );
         insert.push_values(
-            rows.by_ref().take(rows_per_insert(13)),
+            rows.by_ref().take(rows_per_insert(15)),
             |mut row, (content, clocks, record)| {
                 let (starts_at, ends_at) = span(record.kind, &record.content);
                 row.push_bind(organization.as_str())
@@ -108,6 +109,8 @@ pub(crate) async fn insert(
                     .push_bind(clocks)
                     .push_bind(record.home.as_ref().map(|home| home.as_str()))
                     .push_bind(i64::from(record.deleted))
+                    .push_bind(record.merged_into.as_ref().map(|into| into.as_str()))
+                    .push_bind(record.uid())
                     .push_bind(starts_at)
                     .push_bind(ends_at)
                     .push_bind(search::text(record.kind, &record.content))
@@ -132,15 +135,17 @@ pub(crate) async fn update(
     let (starts_at, ends_at) = span(record.kind, &record.content);
     let done = sqlx::query(
         "UPDATE records
-         SET version = $1, content = $2, clocks = $3, home = $4, deleted = $5, starts_at = $6, ends_at = $7,
-             search = $8, updated_at = $9
-         WHERE organization_id = $10 AND id = $11 AND version = $12",
+         SET version = $1, content = $2, clocks = $3, home = $4, deleted = $5, merged_into = $6, uid = $7,
+             starts_at = $8, ends_at = $9, search = $10, updated_at = $11
+         WHERE organization_id = $12 AND id = $13 AND version = $14",
     )
     .bind(record.version)
     .bind(document(&record.content)?)
     .bind(document(&record.clocks)?)
     .bind(record.home.as_ref().map(|home| home.as_str()))
     .bind(i64::from(record.deleted))
+    .bind(record.merged_into.as_ref().map(|into| into.as_str()))
+    .bind(record.uid())
     .bind(starts_at)
     .bind(ends_at)
     .bind(search::text(record.kind, &record.content))

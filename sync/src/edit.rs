@@ -256,6 +256,7 @@ impl Engine {
             content,
             home: None,
             deleted: false,
+            merged_into: None,
             created_at: now,
             updated_at: now,
         }

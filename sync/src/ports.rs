@@ -12,7 +12,7 @@ use model::{
 
 use crate::state::{
     ClaimedJob, Collection, Conflict, Connection, FeedEntry, Fence, Health, Intent, Link, Mirror, NewJob,
-    Quarantine, Record,
+    Pairing, Quarantine, Record,
 };
 
 /// Randomness for ids.
@@ -157,6 +157,17 @@ pub enum Effect {
     PutMirror(Box<Mirror>),
     /// Removes a mirror. Links stay.
     DropMirror(MirrorId),
+    /// Changes nothing: the batch is refused as stale while a write through this link has no known outcome.
+    ExpectNoIntent(LinkId),
+    /// Notes what somebody decided about a record and a collection; `None` forgets it.
+    Pair {
+        /// The record.
+        record: RecordId,
+        /// The collection.
+        collection: CollectionId,
+        /// What was decided.
+        pairing: Option<Pairing>,
+    },
 }
 
 impl Effect {
@@ -183,7 +194,9 @@ impl Effect {
             | Self::Feed(_)
             | Self::SetHealth { .. }
             | Self::Discovered { .. }
-            | Self::DropMirror(_) => None,
+            | Self::DropMirror(_)
+            | Self::ExpectNoIntent(_)
+            | Self::Pair { .. } => None,
         }
     }
 }
@@ -291,6 +304,38 @@ pub trait Store: Send + Sync {
         after: Option<&RecordId>,
         limit: u32,
     ) -> Result<Vec<Record>, StoreError>;
+
+    /// Live records with their link in `collection`, in order of the records' ids, after `after`.
+    async fn members(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Result<Vec<Linked>, StoreError>;
+
+    /// Live records whose `uid` is one of these, with their link in `collection`, in order of the records' ids;
+    /// those without a link there are left out.
+    async fn with_uid(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        uids: &[String],
+    ) -> Result<Vec<Linked>, StoreError>;
+
+    /// What was decided by hand about records and this collection.
+    async fn pairings(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+    ) -> Result<BTreeMap<RecordId, Pairing>, StoreError>;
+
+    /// What was decided by hand about this record and collections.
+    async fn pairings_of(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+    ) -> Result<BTreeMap<CollectionId, Pairing>, StoreError>;
 
     /// Live records that have a link in `collection` and another one elsewhere, in order of id, after `after`.
     async fn joined(

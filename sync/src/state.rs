@@ -91,10 +91,20 @@ pub struct Record {
     pub home: Option<LinkId>,
     /// Whether it was deleted. Deleted records stay, so that nothing brings them back.
     pub deleted: bool,
+    /// The record that it was joined into, because both were the same thing. It is deleted then, and has no links.
+    pub merged_into: Option<RecordId>,
     /// Epoch milliseconds.
     pub created_at: i64,
     /// Epoch milliseconds.
     pub updated_at: i64,
+}
+
+impl Record {
+    /// What all copies of the thing have in common, whoever holds them: an event's or a contact's UID.
+    #[must_use]
+    pub fn uid(&self) -> Option<&str> {
+        self.content.fields.get("uid")?.as_str()
+    }
 }
 
 /// Stands among the clocks for the delete of the record itself.
@@ -294,6 +304,16 @@ pub struct Mirror {
     pub target_edits: TargetEdits,
     /// Epoch milliseconds.
     pub created_at: i64,
+}
+
+/// What somebody decided about a record and a collection, which nothing changes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairing {
+    /// The record is not linked into the collection by a mirror: it was taken apart from what is there.
+    Apart,
+    /// The record's link into the collection was made by hand, and stays when no mirror asks for it.
+    Tied,
 }
 
 /// A collection's part in a mirror.

@@ -97,6 +97,7 @@ impl Work {
             clocks: BTreeMap::new(),
             home: Some(link_id),
             deleted: false,
+            merged_into: None,
             created_at: scene.now_ms,
             updated_at: scene.now_ms,
         };

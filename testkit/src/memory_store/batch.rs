@@ -4,7 +4,7 @@
 //! (links of a batch may exchange theirs), and whether what new rows refer to is there.
 
 use connector_sdk::RemoteId;
-use model::{CollectionId, IntentId, LinkId, MirrorId, OrganizationId};
+use model::{CollectionId, IntentId, LinkId, MirrorId, OrganizationId, RecordId};
 use sync::ports::{Effect, StoreError};
 use sync::state::{FeedEntry, Fence, NewJob};
 
@@ -52,6 +52,7 @@ pub(super) enum Reference {
     Collection(CollectionId),
     Quarantine(CollectionId, RemoteId),
     Mirror(MirrorId),
+    Pairing(CollectionId, RecordId),
 }
 
 /// A batch under way.
@@ -152,6 +153,15 @@ impl Batch<'_> {
                 self.drop_mirror(mirror);
                 Ok(())
             }
+            Effect::ExpectNoIntent(link) => self.expect_no_intent(&link),
+            Effect::Pair {
+                record,
+                collection,
+                pairing,
+            } => {
+                self.pair(record, collection, pairing);
+                Ok(())
+            }
         }
     }
 
@@ -188,6 +198,7 @@ impl Batch<'_> {
                     .and_then(|entries| entries.get(remote));
                 entry.is_none() || collection(place)
             }
+            Reference::Pairing(place, record) => collection(place) && tenant.records.contains_key(record),
             Reference::Mirror(id) => tenant.mirrors.get(id).is_none_or(|mirror| {
                 mirror
                     .members

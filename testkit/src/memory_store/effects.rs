@@ -1,9 +1,9 @@
 //! Effects on everything but records and links.
 
 use connector_sdk::{Cursor, RemoteId};
-use model::{CollectionId, ConflictId, ConnectionId, IntentId, MirrorId};
+use model::{CollectionId, ConflictId, ConnectionId, IntentId, LinkId, MirrorId, RecordId};
 use sync::ports::StoreError;
-use sync::state::{Collection, Conflict, Health, Intent, Mirror, NewJob, Quarantine};
+use sync::state::{Collection, Conflict, Health, Intent, Mirror, NewJob, Pairing, Quarantine};
 
 use super::batch::{Batch, Reference, stale};
 use super::journal::Was;
@@ -76,6 +76,23 @@ impl Batch<'_> {
         if let Some(was) = self.tenant.intents.remove(id) {
             self.journal.push(Was::Intent(was));
         }
+    }
+
+    /// Refuses to go on while a write through the link has no known outcome.
+    pub(super) fn expect_no_intent(&self, link: &LinkId) -> Result<(), StoreError> {
+        match self.tenant.intents.values().any(|intent| intent.link == *link) {
+            true => stale(link),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn pair(&mut self, record: RecordId, collection: CollectionId, pairing: Option<Pairing>) {
+        let was = self.tenant.put_pairing(&collection, &record, pairing);
+        if pairing.is_some() {
+            self.references
+                .push(Reference::Pairing(collection.clone(), record.clone()));
+        }
+        self.journal.push(Was::Pairing(collection, record, was));
     }
 
     pub(super) fn put_conflict(&mut self, conflict: Box<Conflict>) -> Result<(), StoreError> {

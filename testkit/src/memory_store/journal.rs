@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use connector_sdk::{Cursor, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, IntentId, JobId, LinkId, MirrorId, PartKey, RecordId};
-use sync::state::{Collection, Health, Intent, Link, Mirror, Quarantine, Record};
+use sync::state::{Collection, Health, Intent, Link, Mirror, Pairing, Quarantine, Record};
 
 use super::links::{PartOf, Untouched};
 use super::queue::Queue;
@@ -32,6 +32,7 @@ pub(super) enum Was {
     Health(ConnectionId, Health, Option<String>, Option<i64>),
     Discovered(ConnectionId, Option<i64>),
     Mirror(MirrorId, Option<Box<Mirror>>),
+    Pairing(CollectionId, RecordId, Option<Pairing>),
     NoJob(JobId),
     Job {
         id: JobId,
@@ -113,6 +114,9 @@ impl Was {
             }
             Self::Mirror(id, None) => {
                 tenant.mirrors.remove(&id);
+            }
+            Self::Pairing(collection, record, pairing) => {
+                tenant.put_pairing(&collection, &record, pairing);
             }
             Self::NoJob(id) => queue.forget(&id),
             Self::Job { id, run_at } => queue.run_at(&id, run_at),

@@ -8,7 +8,9 @@ use connector_sdk::{Known, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, OrganizationId, PartKey, RecordId};
 use serde_json::Value;
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
-use sync::state::{ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Record};
+use sync::state::{
+    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Record,
+};
 
 use super::{MemoryStore, batch};
 
@@ -142,6 +144,47 @@ impl Store for MemoryStore {
             .lock()
             .tenant(organization)
             .missing_links(source, target, after, limit))
+    }
+
+    async fn members(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Result<Vec<Linked>, StoreError> {
+        Ok(self.lock().tenant(organization).members(collection, after, limit))
+    }
+
+    async fn with_uid(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        uids: &[String],
+    ) -> Result<Vec<Linked>, StoreError> {
+        Ok(self.lock().tenant(organization).with_uid(collection, uids))
+    }
+
+    async fn pairings(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+    ) -> Result<BTreeMap<RecordId, Pairing>, StoreError> {
+        let state = self.lock();
+        let noted = state.tenant(organization).pairings.get(collection);
+        Ok(noted.cloned().unwrap_or_default())
+    }
+
+    async fn pairings_of(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+    ) -> Result<BTreeMap<CollectionId, Pairing>, StoreError> {
+        let state = self.lock();
+        let noted = state.tenant(organization).pairings.iter();
+        Ok(noted
+            .filter_map(|(collection, of)| Some((collection.clone(), *of.get(record)?)))
+            .collect())
     }
 
     async fn joined(

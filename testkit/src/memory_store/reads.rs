@@ -99,6 +99,30 @@ impl Tenant {
             .collect()
     }
 
+    pub(super) fn members(
+        &self,
+        collection: &CollectionId,
+        after: Option<&RecordId>,
+        limit: u32,
+    ) -> Vec<Linked> {
+        self.linked_in(collection, after).take(count(limit)).collect()
+    }
+
+    pub(super) fn with_uid(&self, collection: &CollectionId, uids: &[String]) -> Vec<Linked> {
+        let asked = |record: &Record| record.uid().is_some_and(|uid| uids.iter().any(|one| one == uid));
+        self.linked_in(collection, None)
+            .filter(|linked| asked(&linked.record))
+            .collect()
+    }
+
+    /// Live records with their link in a collection, in order of id.
+    fn linked_in(&self, collection: &CollectionId, after: Option<&RecordId>) -> impl Iterator<Item = Linked> {
+        self.live_in(collection, after).filter_map(|record| {
+            let link = self.links.at(collection, &record.id)?;
+            self.link(link)
+        })
+    }
+
     pub(super) fn joined(
         &self,
         collection: &CollectionId,

@@ -7,7 +7,7 @@ use connector_sdk::RemoteId;
 use model::{
     CollectionId, ConflictId, ConnectionId, IntentId, LinkId, MirrorId, PartKey, QuarantineId, RecordId,
 };
-use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Mirror, Quarantine, Record};
+use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Mirror, Pairing, Quarantine, Record};
 
 use super::links::Links;
 
@@ -23,6 +23,7 @@ pub(super) struct Tenant {
     pub(super) mirrors: BTreeMap<MirrorId, Box<Mirror>>,
     pub(super) conflicts: BTreeMap<ConflictId, Box<Conflict>>,
     pub(super) quarantine: BTreeMap<CollectionId, BTreeMap<RemoteId, Box<Quarantine>>>,
+    pub(super) pairings: BTreeMap<CollectionId, BTreeMap<RecordId, Pairing>>,
     pub(super) feed: Vec<FeedEntry>,
 }
 
@@ -61,6 +62,22 @@ impl Tenant {
                 }
                 old
             }
+        }
+    }
+
+    /// Notes what was decided about a record and a collection; answers with what was noted.
+    pub(super) fn put_pairing(
+        &mut self,
+        collection: &CollectionId,
+        record: &RecordId,
+        pairing: Option<Pairing>,
+    ) -> Option<Pairing> {
+        match pairing {
+            Some(pairing) => {
+                let noted = self.pairings.entry(collection.clone()).or_default();
+                noted.insert(record.clone(), pairing)
+            }
+            None => self.pairings.get_mut(collection)?.remove(record),
         }
     }
 

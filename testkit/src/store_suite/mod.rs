@@ -6,6 +6,7 @@
 pub mod commits;
 pub mod effects;
 pub mod feed;
+pub mod linking;
 pub mod queue;
 pub mod reads;
 pub mod tenancy;
@@ -64,6 +65,12 @@ macro_rules! store_suite {
             links_to_send_come_when_they_are_due_oldest_first,
             originals_come_back_byte_by_byte,
             mirrors_are_found_by_their_members,
+        );
+        $crate::store_suite!(@cases $make, linking:
+            members_come_with_their_link_in_order_of_the_records,
+            records_are_found_by_their_uid,
+            what_people_decided_of_a_record_and_a_collection_is_kept,
+            a_batch_that_expects_no_write_on_its_way_is_refused_while_there_is_one,
         );
         $crate::store_suite!(@cases $make, feed:
             the_feed_is_dense_and_in_order_under_concurrent_commits,

@@ -5,7 +5,7 @@ use connector_sdk::{Cursor, RemoteId};
 use model::{ConflictId, FieldPath, IntentId, Kind, MirrorId, OrganizationId, PartKey};
 use sync::ports::{Effect, StoreError};
 use sync::state::{
-    Conflict, Health, Intent, IntentAction, Link, Member, MemberRole, Mirror, Record, TargetEdits,
+    Conflict, Health, Intent, IntentAction, Link, Member, MemberRole, Mirror, Pairing, Record, TargetEdits,
 };
 
 use super::Subject;
@@ -115,6 +115,8 @@ pub async fn another_organization_finds_nothing(subject: &dyn Subject) -> anyhow
             .await?
             .is_empty()
     );
+    ensure!(store.members(org, &world.work.id, None, 9).await?.is_empty());
+    ensure!(store.pairings(org, &world.work.id).await?.is_empty());
     ensure!(store.conflict(org, &estate.conflict.id).await?.is_none());
     // The same questions by their owner, so that the silence above means something.
     let org = &world.organization;
@@ -134,6 +136,7 @@ pub async fn another_organization_finds_nothing(subject: &dyn Subject) -> anyhow
             == 1
     );
     ensure!(store.mirrors_of(org, &world.work.id).await?.len() == 1);
+    ensure!(store.members(org, &world.work.id, None, 9).await?.len() == 1);
     Ok(())
 }
 
@@ -198,6 +201,11 @@ pub async fn another_organization_changes_nothing(subject: &dyn Subject) -> anyh
             at: START_MS,
         },
         Effect::DropMirror(estate.mirror.id.clone()),
+        Effect::Pair {
+            record: estate.record.id.clone(),
+            collection: world.work.id.clone(),
+            pairing: Some(Pairing::Apart),
+        },
         Effect::PutRaw {
             link: estate.link.id.clone(),
             part: PartKey::MASTER,
@@ -231,6 +239,7 @@ pub async fn another_organization_changes_nothing(subject: &dyn Subject) -> anyh
     ensure!(store.conflict(owner, &estate.conflict.id).await? == Some(estate.conflict));
     ensure!(store.mirror(owner, &estate.mirror.id).await? == Some(estate.mirror));
     ensure!(store.known(owner, &world.work.id).await?.len() == 2);
+    ensure!(store.pairings_of(owner, &estate.record.id).await?.is_empty());
     let raws = store.raws(owner, &estate.link.id).await?;
     ensure!(
         raws.get(&PartKey::MASTER)

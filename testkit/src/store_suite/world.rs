@@ -80,6 +80,7 @@ impl World {
             clocks: BTreeMap::new(),
             home: None,
             deleted: false,
+            merged_into: None,
             created_at: START_MS,
             updated_at: START_MS,
         }

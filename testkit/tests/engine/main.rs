@@ -13,5 +13,7 @@ mod failures;
 mod layouts;
 mod random;
 mod review;
+mod roles;
 mod sparse;
+mod splits;
 mod world;

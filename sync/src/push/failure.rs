@@ -1,0 +1,90 @@
+//! Writes that failed: merged and tried again, put off, refused, or left in doubt.
+
+use std::collections::BTreeMap;
+
+use connector_sdk::{Error, ErrorKind, Retry};
+
+use crate::engine::{Run, Trouble};
+use crate::ports::Effect;
+use crate::push::Ended;
+use crate::push::intent::to_write;
+use crate::push::outcome::Outcome;
+use crate::scene::Scene;
+use crate::state::{Intent, IntentAction, Origin};
+use crate::work::Work;
+
+impl Run<'_> {
+    /// A write that failed: merge and try again, wait, refuse, or leave it in doubt.
+    pub(super) async fn fail(
+        &mut self,
+        scene: &Scene,
+        mut work: Work,
+        intent: &Intent,
+        again: bool,
+        error: Error,
+    ) -> Result<Ended, Trouble> {
+        let close = Effect::CloseIntent(intent.id.clone());
+        match error.kind {
+            ErrorKind::VersionConflict | ErrorKind::NotFound if intent.action != IntentAction::Create => {
+                let changed = self.look_again(scene, intent).await?;
+                if !changed && !intent.part.is_master() && error.kind == ErrorKind::NotFound {
+                    let reason = format!("the series there has no occurrence {}", intent.part);
+                    return match self.desk.store.link(&self.organization, &intent.link).await? {
+                        Some(linked) => {
+                            let work = Work::stored(linked.link, linked.record);
+                            self.refuse(work, reason, None).await
+                        }
+                        None => Ok(Ended::Rested),
+                    };
+                }
+                Ok(Ended::Again)
+            }
+            ErrorKind::AlreadyExists | ErrorKind::VersionConflict => {
+                let Some(facet) = scene.provider.connector.push() else {
+                    return Ok(Ended::Rested);
+                };
+                let write = to_write(intent, &work.link, &BTreeMap::new());
+                let found = facet
+                    .probe(&scene.provider.ctx, &scene.collection.remote, &write)
+                    .await?;
+                match found {
+                    Some(object) => self.finish(scene, intent, Outcome::Found(Box::new(object))).await,
+                    // The first try did make the object, and somebody deleted it since.
+                    None if again => self.finish(scene, intent, Outcome::Deleted).await,
+                    None => {
+                        // The name is taken by something else that is gone: the next try takes a new one.
+                        self.commit(vec![close]).await?;
+                        Ok(Ended::Again)
+                    }
+                }
+            }
+            // Nothing was written. A create may still be in doubt from an earlier try, so that one stays open.
+            ErrorKind::Unauthorized | ErrorKind::RateLimited => {
+                if intent.action != IntentAction::Create {
+                    self.commit(vec![close]).await?;
+                }
+                Err(error.into())
+            }
+            ErrorKind::Unavailable | ErrorKind::Unexpected => {
+                // In doubt: the intent stays open, and the next run probes before it sends again.
+                let pause = match error.retry {
+                    Retry::After(pause) => i64::try_from(pause.as_millis()).unwrap_or(60_000),
+                    Retry::Backoff | Retry::Permanent => 1_000 << work.link.attempts.min(9),
+                };
+                work.postpone(self.desk.now_ms() + pause);
+                self.commit(work.into_effects(&Origin::Hub)).await?;
+                Err(error
+                    .with_retry(Retry::After(std::time::Duration::from_millis(
+                        u64::try_from(pause).unwrap_or_default(),
+                    )))
+                    .into())
+            }
+            ErrorKind::PermissionDenied
+            | ErrorKind::NotFound
+            | ErrorKind::CursorExpired
+            | ErrorKind::Invalid
+            | ErrorKind::Unsupported
+            | ErrorKind::BadSignature => self.refuse(work, error.to_string(), Some(&intent.id)).await,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Pushing: intent, call, outcome, each write in two transactions around the call.
+
+mod failure;
+mod intent;
+mod next;
+mod outcome;
+
+use std::collections::BTreeSet;
+
+use model::{IntentId, LinkId};
+
+use crate::engine::{Run, Trouble};
+use crate::ports::{Effect, StoreError};
+use crate::scene::Scene;
+use crate::state::{CollectionCache, Link, Origin};
+use crate::work::{Work, push_job};
+
+pub(crate) use intent::to_write;
+pub(crate) use next::Step;
+pub(crate) use outcome::Outcome;
+
+/// Links that one round of a push reads.
+const BATCH: u32 = 200;
+
+impl Run<'_> {
+    /// Writes whatever is dirty on the connection, each link once a run.
+    pub(crate) async fn push(&mut self) -> Result<(), Trouble> {
+        let mut scenes = CollectionCache::default();
+        let mut done: BTreeSet<LinkId> = BTreeSet::new();
+        loop {
+            let now = self.desk.now_ms();
+            let due = self
+                .desk
+                .store
+                .dirty_links(
+                    &self.organization,
+                    &self.connection.id,
+                    now,
+                    BATCH + u32::try_from(done.len()).unwrap_or(u32::MAX),
+                )
+                .await?;
+            let due: Vec<LinkId> = due.into_iter().filter(|link| !done.contains(link)).collect();
+            if due.is_empty() {
+                return Ok(());
+            }
+            for link in due {
+                self.check_cancelled()?;
+                self.push_link(&link, &mut scenes).await?;
+                done.insert(link);
+                self.advance(1, None);
+            }
+        }
+    }
+
+    /// The scene of a link's collection, gathered once a run.
+    pub(crate) async fn scene_of(
+        &self,
+        link: &Link,
+        scenes: &mut CollectionCache<Scene>,
+    ) -> Result<Option<Scene>, Trouble> {
+        if let Some(scene) = scenes.get(&link.collection) {
+            return Ok(Some(scene.clone()));
+        }
+        let Some(collection) = self
+            .desk
+            .store
+            .collection(&self.organization, &link.collection)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let scene = self.scene(collection).await?;
+        scenes.insert(link.collection.clone(), scene.clone());
+        Ok(Some(scene))
+    }
+
+    /// Brings one link to rest: writes what differs, as often as someone else is faster, within bounds.
+    async fn push_link(&mut self, id: &LinkId, scenes: &mut CollectionCache<Scene>) -> Result<(), Trouble> {
+        let mut tries = 0;
+        let mut parts = None;
+        while tries < self.desk.settings.max_write_tries {
+            let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
+                return Ok(());
+            };
+            let Some(scene) = self.scene_of(&linked.link, scenes).await? else {
+                return Ok(());
+            };
+            if !scene.collection.enabled {
+                // It waits until the collection is switched on again.
+                return Ok(());
+            }
+            let work = Work::stored(linked.link, linked.record);
+            // A series may need a write for each of its parts: those are no tries. They are counted all the same, so
+            // that a provider that never keeps what it is sent is left alone at last.
+            let left = parts.get_or_insert(work.record.content.overrides.len() + work.link.parts.len());
+            let written = self.summary.written;
+            let step = match self.next_write(&scene, &work) {
+                Step::Rest => self.rest(work).await,
+                Step::Yield => self.yield_to_owner(&scene, work).await,
+                Step::Drop => self.drop(work).await,
+                Step::Refuse(reason) => self.refuse(work, reason, None).await,
+                Step::Write(pending) => self.write(&scene, work, pending).await,
+            };
+            match step {
+                Ok(Ended::Rested) => return Ok(()),
+                Ok(Ended::Again) => {}
+                Err(Trouble::Store(StoreError::Stale(_))) => {}
+                Err(trouble) => return Err(trouble),
+            }
+            if self.summary.written > written && *left > 0 {
+                *left -= 1;
+            } else {
+                tries += 1;
+            }
+        }
+        self.put_off(id).await
+    }
+
+    /// Contested too often for one run: the link waits, longer each time, and a job comes back to it.
+    async fn put_off(&mut self, id: &LinkId) -> Result<(), Trouble> {
+        let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
+            return Ok(());
+        };
+        if !linked.link.dirty {
+            return Ok(());
+        }
+        let not_before = self.desk.now_ms() + (1_000 << linked.link.attempts.min(9));
+        let mut work = Work::stored(linked.link, linked.record);
+        tracing::warn!(link = %id, attempts = work.link.attempts, "a link comes to no rest; tried again later");
+        work.postpone(not_before);
+        let mut job = push_job(&self.desk, &work.link);
+        if let Effect::Enqueue(job) = &mut job {
+            job.run_at = not_before;
+        }
+        let mut effects = work.into_effects(&Origin::Hub);
+        effects.push(job);
+        match self.commit(effects).await {
+            // Someone edited it just now, and has sent a job of their own.
+            Err(StoreError::Stale(_)) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Nothing to send (any more).
+    async fn rest(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+        work.mark_dirty(false);
+        if work.is_changed() {
+            self.commit(work.into_effects(&Origin::Hub)).await?;
+        }
+        Ok(Ended::Rested)
+    }
+
+    /// The hub takes its edits of what the provider owns back.
+    async fn yield_to_owner(&mut self, scene: &Scene, mut work: Work) -> Result<Ended, Trouble> {
+        let remote = work.link.snapshots.remote.clone();
+        work.meet(&self.desk, scene, &remote);
+        work.mark_dirty(false);
+        self.summary.conflicts += work.conflict_count();
+        let origin = Origin::Link(work.link.id.clone());
+        let mut effects = self.jobs_of_others(scene, &mut work).await?;
+        effects.extend(work.into_effects(&origin));
+        self.commit(effects).await?;
+        Ok(Ended::Rested)
+    }
+
+    async fn drop(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+        work.drop_link();
+        self.commit(work.into_effects(&Origin::Hub)).await?;
+        Ok(Ended::Rested)
+    }
+
+    async fn refuse(
+        &mut self,
+        mut work: Work,
+        reason: String,
+        intent: Option<&IntentId>,
+    ) -> Result<Ended, Trouble> {
+        tracing::warn!(link = %work.link.id, reason, "a write was refused for good");
+        self.summary.rejected += 1;
+        work.reject(reason);
+        let mut effects = work.into_effects(&Origin::Hub);
+        effects.extend(intent.cloned().map(Effect::CloseIntent));
+        self.commit(effects).await?;
+        Ok(Ended::Rested)
+    }
+}
+
+/// How one step on a link ended.
+pub(crate) enum Ended {
+    /// The link is at rest.
+    Rested,
+    /// There is more to do.
+    Again,
+}

@@ -1,0 +1,128 @@
+//! What a write came to: transaction 2 records it as it was read back.
+
+use std::collections::BTreeSet;
+
+use connector_sdk::{Applied, RemoteObject};
+use model::{FieldPath, PartKey};
+
+use crate::engine::{Run, Trouble};
+use crate::ports::{Effect, StoreError};
+use crate::push::Ended;
+use crate::scene::Scene;
+use crate::state::{Intent, IntentAction, Origin};
+use crate::work::Work;
+
+/// How the object that a write concerned came to be known.
+pub(crate) enum Outcome {
+    /// The provider answered the write.
+    Answered(Applied),
+    /// The answer was lost, and the object was found by a probe. Someone may have edited it since.
+    Found(Box<RemoteObject>),
+    /// The answer was lost, and the object was made and is gone again.
+    Deleted,
+}
+
+impl Run<'_> {
+    /// Records what a write came to. The record may have changed meanwhile, so it is read again, and again when
+    /// someone is faster. Where that does not end the intent stays open, and the next run finds out.
+    pub(crate) async fn finish(
+        &mut self,
+        scene: &Scene,
+        intent: &Intent,
+        outcome: Outcome,
+    ) -> Result<Ended, Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let close = Effect::CloseIntent(intent.id.clone());
+            let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+                self.commit(vec![close]).await?;
+                return Ok(Ended::Rested);
+            };
+            let mut work = Work::stored(linked.link, linked.record);
+            match &outcome {
+                Outcome::Answered(Applied::Gone) if !intent.part.is_master() => {
+                    work.cancelled(&self.desk, scene, &intent.part);
+                }
+                Outcome::Answered(Applied::Gone) => {
+                    if work.record.deleted || work.link.removing {
+                        work.drop_link();
+                    } else {
+                        // Someone revived the record while its delete was on the way.
+                        work.forget_remote();
+                    }
+                }
+                Outcome::Deleted => {
+                    work.presume(&intent.sent, &intent.changed, &intent.sent);
+                    work.vanish(&self.desk, scene, &PartKey::MASTER);
+                }
+                Outcome::Found(object) => {
+                    let written = carried(scene, intent, object);
+                    work.presume(&intent.sent, &written, &scene.project(&intent.sent));
+                    let mut filled = filled_in(&work, intent, object);
+                    // A field that can be written may have been edited since the lost answer.
+                    filled.retain(|path| !scene.capability.writes(&path.field));
+                    work.presume(&intent.sent, &filled, &object.content);
+                    work.meet_found(&self.desk, scene, &written, object);
+                }
+                Outcome::Answered(Applied::Stored(object)) => {
+                    let mut written = carried(scene, intent, object);
+                    written.extend(filled_in(&work, intent, object));
+                    work.settle(&self.desk, scene, &intent.sent, &written, object);
+                }
+            }
+            let again = work.link.dirty;
+            self.summary.conflicts += work.conflict_count();
+            let origin = Origin::Link(work.link.id.clone());
+            let mut effects = self.jobs_of_others(scene, &mut work).await?;
+            effects.extend(work.into_effects(&origin));
+            effects.push(close);
+            match self.commit(effects).await {
+                Ok(()) if again => return Ok(Ended::Again),
+                Ok(()) => return Ok(Ended::Rested),
+                Err(StoreError::Stale(_)) if tries < self.desk.settings.max_replans => {}
+                Err(StoreError::Stale(_)) if self.is_elsewhere(scene, intent, &outcome).await? => {
+                    let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+                        return Ok(Ended::Rested);
+                    };
+                    let work = Work::stored(linked.link, linked.record);
+                    let reason = "the provider's object belongs to another record here".to_owned();
+                    return self.refuse(work, reason, Some(&intent.id)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether the object that a write came to is tied to another record: links are one-to-one (invariant 14).
+    async fn is_elsewhere(&self, scene: &Scene, intent: &Intent, outcome: &Outcome) -> Result<bool, Trouble> {
+        let (Outcome::Found(object) | Outcome::Answered(Applied::Stored(object))) = outcome else {
+            return Ok(false);
+        };
+        let ids = std::slice::from_ref(&object.id);
+        let store = &self.desk.store;
+        let linked = store
+            .linked(&self.organization, &scene.collection.id, ids)
+            .await?;
+        Ok(linked.iter().any(|linked| linked.link.id != intent.link))
+    }
+}
+
+/// The paths of an intent that its object can carry: a create where overrides are objects of their own carries the
+/// cancelled ones at most.
+fn carried(scene: &Scene, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
+    let mut written = intent.changed.clone();
+    if intent.action == IntentAction::Create && scene.capability.series.has_part_objects() {
+        written.retain(|path| path.part.is_master() || object.content.overrides.contains_key(&path.part));
+    }
+    written
+}
+
+/// What a provider filled in on its own (an organizer) in a copy that it was asked to make: that is nobody's edit.
+fn filled_in(work: &Work, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
+    let copy = work.record.home.as_ref() != Some(&work.link.id);
+    let paths = object.content.paths();
+    paths
+        .filter(|path| intent.action == IntentAction::Create && copy && intent.sent.get(path).is_none())
+        .collect()
+}

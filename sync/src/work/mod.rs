@@ -1,0 +1,311 @@
+//! One link and its record while they are being worked on: changed in memory, then committed as one batch.
+
+mod batch;
+mod remote;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use conflict::{Clash, Rule, Side};
+use connector_sdk::RemoteObject;
+use model::{ConflictId, ConnectionId, Content, FieldPath, LinkId, PartKey, RecordId};
+
+use crate::engine::Desk;
+use crate::plan;
+use crate::scene::Scene;
+use crate::state::{
+    Conflict, DELETED, FeedAction, FieldClock, Link, LinkState, Origin, Record, RemotePart, Snapshots,
+};
+
+pub(crate) use batch::{pending_link, push_job, push_job_for};
+
+/// A link and its record, with what has changed about them.
+#[derive(Clone)]
+pub(crate) struct Work {
+    pub(crate) link: Link,
+    pub(crate) record: Record,
+    fresh: bool,
+    link_changed: bool,
+    dropped: bool,
+    changed: BTreeSet<FieldPath>,
+    born: bool,
+    died: bool,
+    raws: BTreeMap<PartKey, Bytes>,
+    conflicts: Vec<Conflict>,
+    /// Links of the same record to other collections that have to be made.
+    siblings: Vec<Link>,
+}
+
+impl Work {
+    /// A link and record as they are stored.
+    pub(crate) fn stored(link: Link, record: Record) -> Self {
+        Self {
+            link,
+            record,
+            fresh: false,
+            link_changed: false,
+            dropped: false,
+            changed: BTreeSet::new(),
+            born: false,
+            died: false,
+            raws: BTreeMap::new(),
+            conflicts: Vec::new(),
+            siblings: Vec::new(),
+        }
+    }
+
+    /// A record and its first link for an object the hub has not seen before.
+    pub(crate) fn from_remote(desk: &Desk, scene: &Scene, object: &RemoteObject) -> Self {
+        let (shared, local) = plan::split(object.kind, object.content.clone());
+        let (link_id, record_id) = (desk.link_id(), desk.record_id());
+        let organization = scene.collection.organization.clone();
+        let snapshots = Snapshots {
+            remote: object.content.clone(),
+            hub: object.content.clone(),
+        };
+        let link = Link {
+            id: link_id.clone(),
+            organization: organization.clone(),
+            record: record_id.clone(),
+            connection: scene.collection.connection.clone(),
+            collection: scene.collection.id.clone(),
+            kind: object.kind,
+            revision: 1,
+            state: LinkState::Synced,
+            parts: [(
+                PartKey::MASTER,
+                RemotePart {
+                    id: object.id.clone(),
+                    version: object.version.clone(),
+                    raw_outdated: false,
+                },
+            )]
+            .into(),
+            snapshots,
+            local,
+            held: BTreeSet::new(),
+            dirty: false,
+            removing: false,
+            attempts: 0,
+            not_before: 0,
+        };
+        let record = Record {
+            id: record_id,
+            organization,
+            kind: object.kind,
+            version: 1,
+            content: shared,
+            clocks: BTreeMap::new(),
+            home: Some(link_id),
+            deleted: false,
+            merged_into: None,
+            created_at: scene.now_ms,
+            updated_at: scene.now_ms,
+        };
+        let mut work = Self {
+            fresh: true,
+            born: true,
+            ..Self::stored(link, record)
+        };
+        work.raws.insert(PartKey::MASTER, object.raw.clone());
+        for target in &scene.targets {
+            let sibling = pending_link(desk, &work.record, target);
+            work.siblings.push(sibling);
+        }
+        work
+    }
+
+    /// Whether anything is to be committed.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.fresh || self.link_changed || self.dropped || !self.changed.is_empty() || self.died || self.born
+    }
+
+    /// What changed at the record, for summaries.
+    pub(crate) fn action(&self) -> Option<FeedAction> {
+        if self.died {
+            Some(FeedAction::Deleted)
+        } else if self.born {
+            Some(FeedAction::Created)
+        } else if self.changed.is_empty() {
+            None
+        } else {
+            Some(FeedAction::Updated)
+        }
+    }
+
+    /// Whether a deleted record lives again.
+    pub(crate) const fn is_revived(&self) -> bool {
+        self.born && !self.fresh
+    }
+
+    /// Whether another collection's links must hear of it.
+    pub(crate) fn concerns_others(&self) -> bool {
+        self.action().is_some()
+    }
+
+    /// The record's shared fields as they shall be; clocks and version follow.
+    pub(crate) fn set_content(&mut self, shared: Content, origin: &Origin, now_ms: i64) {
+        let paths = self.record.content.differences(&shared);
+        if paths.is_empty() {
+            return;
+        }
+        let version = self.next_version();
+        for path in paths {
+            self.record.clocks.insert(
+                path.to_string(),
+                FieldClock {
+                    version,
+                    origin: origin.clone(),
+                },
+            );
+            self.changed.insert(path);
+        }
+        self.record.content = shared;
+        self.record.updated_at = now_ms;
+    }
+
+    /// The version that the record will have once this is committed.
+    pub(crate) fn next_version(&self) -> i64 {
+        if self.fresh {
+            self.record.version
+        } else {
+            self.record.version + 1
+        }
+    }
+
+    /// Sets whether there is something to send. What was refused for good is not tried again by itself: only an
+    /// edit or a person wakes it.
+    pub(crate) fn mark_dirty(&mut self, dirty: bool) {
+        let still_differs = dirty;
+        let refused = matches!(self.link.state, LinkState::Rejected { .. });
+        let dirty = dirty && (!refused || self.link.dirty);
+        let state = match (&self.link.state, dirty) {
+            (LinkState::Rejected { .. }, _) if still_differs => self.link.state.clone(),
+            (_, true) => LinkState::Pending,
+            (_, false) => LinkState::Synced,
+        };
+        if dirty != self.link.dirty || state != self.link.state {
+            self.link.dirty = dirty;
+            self.link.state = state;
+            self.link_changed = true;
+        }
+    }
+
+    /// The record is deleted; its other links are to follow.
+    pub(crate) fn die(&mut self, now_ms: i64) {
+        let clock = FieldClock {
+            version: self.next_version(),
+            origin: Origin::Link(self.link.id.clone()),
+        };
+        self.record.clocks.insert(DELETED.to_owned(), clock);
+        self.record.deleted = true;
+        self.record.updated_at = now_ms;
+        self.died = true;
+    }
+
+    /// The record lives again because someone edited it.
+    pub(crate) fn revive(&mut self, desk: &Desk, now_ms: i64, winner: Side) {
+        self.record.deleted = false;
+        self.record.updated_at = now_ms;
+        self.died = false;
+        self.born = true;
+        self.link.removing = false;
+        self.link_changed = true;
+        self.log(desk, now_ms, whole_record(winner));
+    }
+
+    /// The link goes with this batch.
+    pub(crate) fn drop_link(&mut self) {
+        self.dropped = true;
+    }
+
+    /// The provider refuses for good.
+    pub(crate) fn reject(&mut self, reason: String) {
+        self.link.state = LinkState::Rejected { reason };
+        self.link.dirty = false;
+        self.link.attempts += 1;
+        self.link_changed = true;
+    }
+
+    /// Try again later.
+    pub(crate) fn postpone(&mut self, not_before: i64) {
+        self.link.attempts += 1;
+        self.link.not_before = not_before;
+        self.link_changed = true;
+    }
+
+    /// Logs a clash.
+    pub(crate) fn log(&mut self, desk: &Desk, now_ms: i64, clash: Clash) {
+        let whole = clash.path.field.is_empty();
+        self.conflicts.push(Conflict {
+            id: desk.conflict_id(),
+            organization: self.record.organization.clone(),
+            record: self.record.id.clone(),
+            link: self.link.id.clone(),
+            path: (!whole).then_some(clash.path),
+            base: clash.base,
+            hub: clash.hub,
+            remote: clash.remote,
+            winner: clash.winner,
+            rule: clash.rule,
+            resolved_at: None,
+            created_at: now_ms,
+        });
+    }
+
+    /// Adds a link to another collection.
+    pub(crate) fn add_sibling(&mut self, link: Link) {
+        self.siblings.push(link);
+    }
+
+    /// The record's id.
+    pub(crate) const fn record_id(&self) -> &RecordId {
+        &self.record.id
+    }
+
+    /// Connections that the new sibling links are on.
+    pub(crate) fn sibling_connections(&self) -> impl Iterator<Item = &ConnectionId> {
+        self.siblings.iter().map(|link| &link.connection)
+    }
+}
+
+/// A clash about the record as a whole.
+fn whole_record(winner: Side) -> Clash {
+    Clash {
+        path: FieldPath::master(""),
+        base: None,
+        hub: None,
+        remote: None,
+        winner: Some(winner),
+        rule: Rule::LastWriter,
+    }
+}
+
+impl Desk {
+    /// A new link's id.
+    pub(crate) fn link_id(&self) -> LinkId {
+        LinkId::new(self.epoch_ms(), self.random())
+    }
+
+    /// A new record's id.
+    pub(crate) fn record_id(&self) -> RecordId {
+        RecordId::new(self.epoch_ms(), self.random())
+    }
+
+    /// A new conflict's id.
+    pub(crate) fn conflict_id(&self) -> ConflictId {
+        ConflictId::new(self.epoch_ms(), self.random())
+    }
+}
+
+impl Work {
+    /// How many clashes were logged.
+    pub(crate) fn conflict_count(&self) -> u64 {
+        self.conflicts.len() as u64
+    }
+
+    /// The paths of the record that changed.
+    pub(crate) fn changed_paths(&self) -> Vec<String> {
+        self.changed.iter().map(ToString::to_string).collect()
+    }
+}

@@ -1,0 +1,275 @@
+//! What the provider's side does to a link and its record: objects seen, answers to writes, tombstones.
+
+use std::collections::BTreeSet;
+
+use conflict::Side;
+use connector_sdk::{Coverage, RemoteObject, SeriesModel};
+use model::{Content, EventTime, FieldPath, PartKey, Scope, series};
+
+use crate::engine::Desk;
+use crate::plan;
+use crate::scene::Scene;
+use crate::state::{LinkState, Origin, RemotePart, Snapshots};
+use crate::work::{Work, whole_record};
+
+impl Work {
+    /// Takes in an object as the provider holds it now. An object in the version last seen is an echo (invariant 7).
+    pub(crate) fn see(&mut self, desk: &Desk, scene: &Scene, object: &RemoteObject) {
+        let Some((part, view)) = scene.remote_view(&self.link, object).filter(|_| !self.dropped) else {
+            return;
+        };
+        let known = self.link.parts.get(&part);
+        if known.is_some_and(|known| {
+            let same = known.id == object.id && known.version.is_some() && known.version == object.version;
+            same && !(known.raw_outdated && object.coverage == Coverage::Full)
+        }) {
+            return;
+        }
+        self.remember(part, object);
+        self.meet(desk, scene, &view);
+    }
+
+    /// Notes where a part lives and what it looked like.
+    fn remember(&mut self, part: PartKey, object: &RemoteObject) {
+        // The occurrence may have been known under the key of an earlier start.
+        self.link
+            .parts
+            .retain(|known, remote| *known == part || remote.id != object.id);
+        self.link.parts.insert(
+            part.clone(),
+            RemotePart {
+                id: object.id.clone(),
+                version: object.version.clone(),
+                raw_outdated: object.coverage == Coverage::Sparse,
+            },
+        );
+        match object.coverage {
+            Coverage::Full => {
+                self.raws.insert(part, object.raw.clone());
+            }
+            Coverage::Sparse => {
+                self.raws.remove(&part);
+            }
+        }
+        self.link_changed = true;
+    }
+
+    /// Merges the provider's side into the link and the record.
+    pub(crate) fn meet(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
+        let hub = plan::hub_side(&self.record, &self.link);
+        let merged = plan::plan(&plan::Input {
+            kind: self.link.kind,
+            capability: &scene.capability,
+            policy: &scene.policy,
+            snapshots: &self.link.snapshots,
+            hub: &hub,
+            remote,
+            held: &self.link.held,
+            project: &|content| scene.project(content),
+        });
+        let before = series::time_field(&self.link.snapshots.remote.fields, "start");
+        let after = series::time_field(&merged.base_remote.fields, "start");
+        if let (Some(before), Some(after)) = (before, after) {
+            self.rekey_parts(&before, &after);
+        }
+        let revived = self.record.deleted && merged.taken.iter().any(|path| self.is_edit(path));
+        let (shared, local) = plan::split(self.link.kind, merged.hub);
+        let origin = Origin::Link(self.link.id.clone());
+        self.set_content(shared, &origin, scene.now_ms);
+        self.link_changed |= local != self.link.local
+            || merged.base_hub != self.link.snapshots.hub
+            || merged.base_remote != self.link.snapshots.remote
+            || merged.held != self.link.held;
+        self.link.local = local;
+        self.link.held = merged.held;
+        self.link.snapshots = Snapshots {
+            remote: merged.base_remote,
+            hub: merged.base_hub,
+        };
+        self.forget_cancelled(scene);
+        let doomed = self.link.removing || (self.record.deleted && !revived);
+        self.mark_dirty(!merged.send.is_empty() || doomed);
+        for clash in merged.clashes {
+            self.log(desk, scene.now_ms, clash);
+        }
+        if revived {
+            self.revive(desk, scene.now_ms, Side::Remote);
+        }
+    }
+
+    /// Whether a change of this field is somebody's edit of the record, and not the provider's bookkeeping or a matter
+    /// of one account.
+    fn is_edit(&self, path: &FieldPath) -> bool {
+        let spec = self.link.kind.schema().field(&path.field);
+        spec.is_some_and(|spec| spec.writable && spec.scope == Scope::Shared)
+    }
+
+    /// Where a cancelled occurrence is no object, the one it was is gone, whether or not the provider says so.
+    fn forget_cancelled(&mut self, scene: &Scene) {
+        if scene.capability.series != SeriesModel::Instances {
+            return;
+        }
+        let there = &self.link.snapshots.remote.overrides;
+        let parts = self.link.parts.len();
+        self.link
+            .parts
+            .retain(|key, _| !there.get(key).is_some_and(series::is_cancelled));
+        self.link_changed |= self.link.parts.len() != parts;
+        let left = &self.link.parts;
+        self.raws.retain(|key, _| left.contains_key(key));
+    }
+
+    /// The occurrence was cancelled at the provider because the hub says so.
+    pub(crate) fn cancelled(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
+        self.link.parts.remove(part);
+        let snapshots = &mut self.link.snapshots;
+        let there = series::time_field(&snapshots.remote.fields, "start");
+        for content in [&mut snapshots.hub, &mut snapshots.remote] {
+            let key = match (&there, series::time_field(&content.fields, "start")) {
+                (Some(there), Some(own)) => series::moved(part, there, &own),
+                _ => part.clone(),
+            };
+            content.overrides.insert(key, series::cancelled());
+        }
+        self.link.attempts = 0;
+        self.link.not_before = 0;
+        self.link_changed = true;
+        let view = self.link.snapshots.remote.clone();
+        self.meet(desk, scene, &view);
+    }
+
+    /// Keeps the keys of parts in step with the master's start at the provider.
+    fn rekey_parts(&mut self, before: &EventTime, after: &EventTime) {
+        if before == after || self.link.parts.len() < 2 {
+            return;
+        }
+        let parts = std::mem::take(&mut self.link.parts);
+        self.link.parts = parts
+            .into_iter()
+            .map(|(key, remote)| (series::moved(&key, before, after), remote))
+            .collect();
+    }
+
+    /// The provider says that the object is gone. What nobody edited is deleted; what someone edited lives, and is
+    /// made again (edit beats delete).
+    pub(crate) fn vanish(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
+        if self.dropped {
+            // Its overrides went with it.
+            return;
+        }
+        if !part.is_master() {
+            self.lose_part(desk, scene, part);
+            return;
+        }
+        if self.link.removing || self.record.deleted {
+            self.drop_link();
+            return;
+        }
+        if scene.target_only {
+            self.drop_link();
+            return;
+        }
+        let hub = plan::hub_side(&self.record, &self.link);
+        let (elsewhere, here): (Vec<FieldPath>, Vec<FieldPath>) = hub
+            .differences(&self.link.snapshots.hub)
+            .into_iter()
+            .filter(|path| scene.capability.writes(&path.field))
+            .partition(|path| scene.keeps_back(&self.link, &self.record, &path.to_string()));
+        if !here.is_empty() || scene.revert {
+            self.forget_remote();
+            self.log(desk, scene.now_ms, whole_record(Side::Hub));
+            return;
+        }
+        if elsewhere.is_empty() {
+            self.die(scene.now_ms);
+        } else {
+            // It lives where it was edited; here it is gone, since nothing of that is written here.
+            self.log(desk, scene.now_ms, whole_record(Side::Hub));
+        }
+        self.drop_link();
+    }
+
+    /// An override's own object is gone without a word: the occurrence is as the master says.
+    fn lose_part(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
+        self.link.parts.remove(part);
+        self.link_changed = true;
+        let mut view = self.link.snapshots.remote.clone();
+        view.overrides.remove(part);
+        self.meet(desk, scene, &view);
+    }
+
+    /// The remote object is lost and has to be made again.
+    pub(crate) fn forget_remote(&mut self) {
+        self.link.parts.clear();
+        self.link.snapshots = Snapshots::default();
+        self.link.removing = false;
+        self.link_changed = true;
+        self.mark_dirty(true);
+    }
+
+    /// Takes it for granted that a write was made: the snapshots say what was sent and what comes of it.
+    pub(crate) fn presume(&mut self, sent: &Content, written: &BTreeSet<FieldPath>, projected: &Content) {
+        for path in written {
+            self.link.snapshots.hub.set(path, sent.get(path).cloned());
+            self.link.snapshots.remote.set(path, projected.get(path).cloned());
+        }
+        self.link_changed = true;
+    }
+
+    /// Takes in an object that a presumed write made. Where it says something else, somebody edited it or the
+    /// provider rewrote it; nobody can tell, so the hub's value counts as an edit too and is at least logged.
+    pub(crate) fn meet_found(
+        &mut self,
+        desk: &Desk,
+        scene: &Scene,
+        written: &BTreeSet<FieldPath>,
+        object: &RemoteObject,
+    ) {
+        let Some((part, view)) = scene.remote_view(&self.link, object) else {
+            return;
+        };
+        self.remember(part, object);
+        for path in written {
+            if view.get(path) != self.link.snapshots.remote.get(path) {
+                self.link.snapshots.hub.set(path, None);
+            }
+        }
+        self.meet(desk, scene, &view);
+    }
+
+    /// Takes in the answer to a write: at the paths that were written the snapshots say what was sent and what came
+    /// of it; anything else in the answer is someone else's edit and is merged like one.
+    pub(crate) fn settle(
+        &mut self,
+        desk: &Desk,
+        scene: &Scene,
+        sent: &Content,
+        written: &BTreeSet<FieldPath>,
+        object: &RemoteObject,
+    ) {
+        let Some((part, view)) = scene.remote_view(&self.link, object) else {
+            return;
+        };
+        self.remember(part, object);
+        let sent_start = series::time_field(&sent.fields, "start");
+        let snapshots = &mut self.link.snapshots;
+        for content in [&mut snapshots.hub, &mut snapshots.remote] {
+            if let (Some(old), Some(new)) = (series::time_field(&content.fields, "start"), &sent_start)
+                && old != *new
+            {
+                content.overrides = series::rekeyed(std::mem::take(&mut content.overrides), &old, new);
+            }
+        }
+        for path in written {
+            snapshots.hub.set(path, sent.get(path).cloned());
+            snapshots.remote.set(path, view.get(path).cloned());
+        }
+        self.link.attempts = 0;
+        self.link.not_before = 0;
+        if let LinkState::Rejected { .. } = self.link.state {
+            self.link.state = LinkState::Pending;
+        }
+        self.link_changed = true;
+        self.meet(desk, scene, &view);
+    }
+}

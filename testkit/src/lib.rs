@@ -4,4 +4,5 @@ pub mod conformance;
 pub mod corpus;
 pub mod harness;
 pub mod memory_store;
+pub mod simulation;
 pub mod store_suite;

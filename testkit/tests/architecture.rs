@@ -43,6 +43,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "mapping",
             "conflict",
             "connector-sdk",
+            // The simulated provider is the reference provider, made worse.
+            "connector-memory",
             "sync",
             "simulators",
         ],

@@ -13,3 +13,4 @@ mod state;
 pub use connector::{MemoryConnector, connector};
 pub use fault::{Fault, Operation, When};
 pub use provider::{MemoryProvider, Options};
+pub use state::part_id;

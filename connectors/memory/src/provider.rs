@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connector_sdk::{Access, Error, ErrorKind, RemoteCollection, RemoteId, RemoteVersion, SeriesModel};
+use connector_sdk::{
+    Access, Error, ErrorKind, RemoteCollection, RemoteId, RemoteObject, RemoteVersion, SeriesModel,
+};
 use model::{Content, Fields, Kind, PartKey, series};
 
 use crate::fault::{Fault, Operation, When};
@@ -181,6 +183,17 @@ impl MemoryProvider {
             .flatten()
             .map(|(id, record)| (id.clone(), visible(record)))
             .collect()
+    }
+
+    /// The objects that a record is laid out as, as clients see them.
+    #[must_use]
+    pub fn objects(&self, collection: &str, record: &str) -> Vec<RemoteObject> {
+        let state = self.lock();
+        let Some(held) = state.collections.get(collection) else {
+            return Vec::new();
+        };
+        let ids = held.objects.iter().filter(|(_, object)| object.record == record);
+        ids.filter_map(|(id, _)| held.object(id, true)).collect()
     }
 
     /// The version of an object; `None` when it is not there.

@@ -195,7 +195,8 @@ fn occurrence(master: &Fields, key: &PartKey, sparse: &Fields) -> Fields {
 }
 
 /// The id of an override's object.
-pub(crate) fn part_id(record: &str, key: &PartKey) -> RemoteId {
+#[must_use]
+pub fn part_id(record: &str, key: &PartKey) -> RemoteId {
     let start: String = key.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
     RemoteId(format!("{record}_{start}"))
 }

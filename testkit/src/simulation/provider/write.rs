@@ -1,0 +1,507 @@
+//! What a write does at the provider, and what is written down of it.
+
+use std::collections::BTreeSet;
+
+use connector_sdk::{
+    Action, Applied, Context, Error, ErrorKind, Push as _, RemoteCollection, RemoteId, RemoteVersion, Target,
+    Write,
+};
+use futures::FutureExt as _;
+use model::{Content, FieldPath, IntentId, PartKey, series};
+use serde_json::{Map, Value};
+
+use super::connector::takes;
+use super::log::{Act, HubWrite};
+use super::normal::Pass;
+use super::pull::is_hidden;
+use super::quirks::{Creation, Hiding, Mails, Versions};
+use super::state::{Notes, Raw, State};
+
+pub(super) fn carry_out(
+    state: &mut State,
+    ctx: &Context,
+    collection: &RemoteCollection,
+    write: &Write,
+) -> Result<Applied, Error> {
+    match &write.action {
+        Action::Create { content } => create(state, ctx, collection, write, content),
+        Action::Update {
+            target,
+            content,
+            changed,
+        } => update(state, ctx, collection, write, (target, content, changed)),
+        Action::Delete { target } => delete(state, ctx, collection, write, target),
+    }
+}
+
+/// The id of the object that an intent creates where clients choose ids.
+pub(super) fn chosen_id(intent: &IntentId) -> RemoteId {
+    RemoteId(format!(
+        "m{}",
+        intent.as_str().trim_start_matches(IntentId::PREFIX)
+    ))
+}
+
+/// The object that an update goes to.
+pub(super) fn as_it_is(
+    state: &mut State,
+    collection: &str,
+    part: &PartKey,
+    target: &Target,
+) -> Result<Applied, Error> {
+    let id = target_id(target, part);
+    check_sight(state, collection, &id, "push.update")?;
+    let object = state.show(collection, &id);
+    object
+        .map(|object| Applied::Stored(Box::new(object)))
+        .ok_or_else(|| not_found("push.update"))
+}
+
+fn target_id(target: &Target, part: &PartKey) -> RemoteId {
+    match (&target.id, &target.series) {
+        (Some(id), _) => id.clone(),
+        (None, Some(series)) => connector_memory::part_id(&series.series.0, part),
+        (None, None) => RemoteId(String::new()),
+    }
+}
+
+fn create(
+    state: &mut State,
+    ctx: &Context,
+    collection: &RemoteCollection,
+    write: &Write,
+    content: &Content,
+) -> Result<Applied, Error> {
+    let marker = write.intent.as_str().to_owned();
+    let name = match state.quirks.creation {
+        Creation::ClientId => write.intent.clone(),
+        Creation::Marker | Creation::Blind => {
+            if let Some((shelf, id)) = state.markers.get(&marker).cloned() {
+                // The same word again: the object of the first create, if it is still there.
+                let object = state.shelves.get(&shelf).and_then(|shelf| shelf.objects.get(&id));
+                let object = object.map(|seen| seen.object.clone());
+                return object
+                    .map(|object| Applied::Stored(Box::new(object)))
+                    .ok_or_else(|| exists("push.create"));
+            }
+            state.given += 1;
+            given_name(state.given)?
+        }
+    };
+    let mut content = content.clone();
+    content.retain(|_, field| takes(&state.quirks, field));
+    if state.quirks.own_uid {
+        let uid = format!("{}@provider", chosen_id(&name));
+        content.fields.insert("uid".to_owned(), uid.into());
+    }
+    let content = state.normalised(&content, Pass::First);
+    let made = send(
+        state,
+        ctx,
+        collection,
+        Write {
+            intent: name,
+            action: Action::Create { content },
+            ..write.clone()
+        },
+    )?;
+    let Applied::Stored(object) = &made else {
+        return Ok(made);
+    };
+    let (shelf, record) = (collection.id.0.as_str(), object.id.0.as_str());
+    let complement = Map::from_iter([("etag_seed".to_owned(), Value::from(state.given + state.seq))]);
+    state
+        .shelf(shelf)
+        .notes
+        .insert(record.to_owned(), Notes::of(complement));
+    if state.quirks.creation == Creation::Marker {
+        state
+            .markers
+            .insert(marker, (shelf.to_owned(), object.id.clone()));
+    }
+    let id = object.id.clone();
+    settle(state, shelf, record);
+    let changed = written(write);
+    note(
+        state,
+        shelf,
+        record,
+        &write.part,
+        Act::Create,
+        changed,
+        Earlier::default(),
+    );
+    answered(state, shelf, &id, "push.create")
+}
+
+/// An intent in whose place the reference provider makes an object with a server's id.
+fn given_name(number: u64) -> Result<IntentId, Error> {
+    format!("{}s{number}", IntentId::PREFIX).parse().map_err(|error| {
+        Error::new(ErrorKind::Unexpected, "push.create", "no id can be given").with_source(error)
+    })
+}
+
+fn update(
+    state: &mut State,
+    ctx: &Context,
+    collection: &RemoteCollection,
+    write: &Write,
+    (target, content, changed): (&Target, &Content, &BTreeSet<FieldPath>),
+) -> Result<Applied, Error> {
+    let shelf = collection.id.0.as_str();
+    let id = target_id(target, &write.part);
+    check_sight(state, shelf, &id, "push.update")?;
+    check_version(state, shelf, &id, target, "push.update")?;
+    let record = match (&target.series, state.shelf(shelf).objects.get(&id)) {
+        (_, Some(seen)) => seen.record.clone(),
+        (Some(series), None) => series.series.0.clone(),
+        (None, None) => return Err(not_found("push.update")),
+    };
+    let earlier = Earlier::of(state, shelf, &record);
+    let (content, named) = if state.quirks.whole_put {
+        replaced(state, shelf, &id, write, (target, content, changed))
+    } else {
+        (content.clone(), changed.clone())
+    };
+    let named = named
+        .into_iter()
+        .filter(|path| takes(&state.quirks, &path.field))
+        .collect();
+    let content = state.normalised(&content, Pass::First);
+    let target = Target {
+        version: None,
+        ..target.clone()
+    };
+    let action = Action::Update {
+        target,
+        content,
+        changed: named,
+    };
+    send(
+        state,
+        ctx,
+        collection,
+        Write {
+            action,
+            ..write.clone()
+        },
+    )?;
+    if state.quirks.whole_put && write.part.is_master() {
+        let raw = raw_of(write);
+        let vendor = raw.map(|raw| raw.vendor).unwrap_or_default();
+        state
+            .shelf(shelf)
+            .notes
+            .entry(record.clone())
+            .or_default()
+            .complement = vendor;
+    }
+    settle(state, shelf, &record);
+    note(
+        state,
+        shelf,
+        &record,
+        &write.part,
+        Act::Update,
+        changed.clone(),
+        earlier,
+    );
+    answered(state, shelf, &id, "push.update")
+}
+
+fn raw_of(write: &Write) -> Option<Raw> {
+    let target = match &write.action {
+        Action::Update { target, .. } | Action::Delete { target } => target,
+        Action::Create { .. } => return None,
+    };
+    serde_json::from_slice(target.raw.as_ref()?).ok()
+}
+
+/// What a `PUT` of the whole object comes to: the object as it was read with what the hub changes in it, and the paths
+/// in which that differs from what is there. Where no condition protects what came since, the connector reads again
+/// just before it writes.
+fn replaced(
+    state: &mut State,
+    shelf: &str,
+    id: &RemoteId,
+    write: &Write,
+    (target, content, changed): (&Target, &Content, &BTreeSet<FieldPath>),
+) -> (Content, BTreeSet<FieldPath>) {
+    let there = state.shelf(shelf).objects.get(id).map(|seen| seen.object.clone());
+    let Some(there) = there else {
+        return (content.clone(), changed.clone());
+    };
+    let conditional = state.quirks.versions == Versions::Strong;
+    let read = match raw_of(write) {
+        Some(raw) if conditional => canonical(state, raw.content),
+        Some(_) => there.content.clone(),
+        // It has nothing to start from but what the hub knows.
+        None if target.raw.is_none() && write.part.is_master() => content.clone(),
+        None => there.content.clone(),
+    };
+    let Some(key) = there.series.is_some().then_some(&write.part) else {
+        let mut whole = series::aligned(&read, content);
+        for path in changed {
+            whole.set(path, content.get(path).cloned());
+        }
+        let mut named: BTreeSet<FieldPath> = changed.clone();
+        named.extend(series::aligned(&there.content, content).differences(&whole));
+        return (whole, named);
+    };
+    // An override: its object says the whole occurrence.
+    let mut whole = content.clone();
+    let master = &content.fields;
+    let mut own = series::sparse(state.kind, master, key, &read.fields);
+    for path in changed.iter().filter(|path| path.part == *key) {
+        match content.get(path) {
+            Some(value) => own.insert(path.field.clone(), value.clone()),
+            None => own.remove(&path.field),
+        };
+    }
+    let before = series::sparse(state.kind, master, key, &there.content.fields);
+    let fields = before
+        .keys()
+        .chain(own.keys())
+        .filter(|name| before.get(*name) != own.get(*name));
+    let mut named: BTreeSet<FieldPath> = fields
+        .map(|field| FieldPath {
+            part: key.clone(),
+            field: field.clone(),
+        })
+        .collect();
+    named.extend(changed.iter().cloned());
+    whole.overrides.insert(key.clone(), own);
+    (whole, named)
+}
+
+/// What a client reads out of the wire form.
+fn canonical(state: &State, mut content: Content) -> Content {
+    let schema = state.kind.schema();
+    for fields in std::iter::once(&mut content.fields).chain(content.overrides.values_mut()) {
+        if let Ok(clean) = schema.canonical(fields.clone()) {
+            *fields = clean;
+        }
+    }
+    content
+}
+
+fn delete(
+    state: &mut State,
+    ctx: &Context,
+    collection: &RemoteCollection,
+    write: &Write,
+    target: &Target,
+) -> Result<Applied, Error> {
+    let shelf = collection.id.0.as_str();
+    let id = target_id(target, &write.part);
+    check_sight(state, shelf, &id, "push.delete")?;
+    check_version(state, shelf, &id, target, "push.delete")?;
+    let Some(record) = state
+        .shelf(shelf)
+        .objects
+        .get(&id)
+        .map(|seen| seen.record.clone())
+    else {
+        return Ok(Applied::Gone);
+    };
+    let earlier = Earlier::of(state, shelf, &record);
+    if id.0 == record {
+        state.bury(shelf, &record);
+    }
+    let target = Target {
+        version: None,
+        ..target.clone()
+    };
+    send(
+        state,
+        ctx,
+        collection,
+        Write {
+            action: Action::Delete { target },
+            ..write.clone()
+        },
+    )?;
+    state.absorb(shelf, &record);
+    note(
+        state,
+        shelf,
+        &record,
+        &write.part,
+        Act::Delete,
+        BTreeSet::new(),
+        earlier,
+    );
+    Ok(Applied::Gone)
+}
+
+/// Hands a write to the reference provider, which lays it out. Conditions were looked at before.
+fn send(state: &State, ctx: &Context, collection: &RemoteCollection, write: Write) -> Result<Applied, Error> {
+    let outcome = state.writer.apply(ctx, collection, &[write]).now_or_never();
+    let outcome = outcome.and_then(|mut outcomes| outcomes.pop());
+    outcome.unwrap_or_else(|| {
+        Err(Error::new(
+            ErrorKind::Unexpected,
+            "push",
+            "the provider does not answer",
+        ))
+    })
+}
+
+fn settle(state: &mut State, shelf: &str, record: &str) {
+    state.absorb(shelf, record);
+    state.rewrite_later(shelf, record);
+}
+
+/// The object as the provider holds it now. It counts as shown when the answer arrives.
+fn answered(
+    state: &mut State,
+    shelf: &str,
+    id: &RemoteId,
+    operation: &'static str,
+) -> Result<Applied, Error> {
+    let seen = state.shelf(shelf).objects.get(id);
+    seen.map(|seen| Applied::Stored(Box::new(seen.object.clone())))
+        .ok_or_else(|| not_found(operation))
+}
+
+fn written(write: &Write) -> BTreeSet<FieldPath> {
+    match &write.action {
+        Action::Create { content } => content.paths().collect(),
+        Action::Update { changed, .. } => changed.clone(),
+        Action::Delete { .. } => BTreeSet::new(),
+    }
+}
+
+fn check_sight(state: &State, shelf: &str, id: &RemoteId, operation: &'static str) -> Result<(), Error> {
+    if !is_hidden(state, shelf, id) {
+        return Ok(());
+    }
+    Err(match state.quirks.hiding {
+        Hiding::Denied => {
+            let message = "the account may not see this object";
+            Error::new(ErrorKind::PermissionDenied, operation, message).with_status(403)
+        }
+        Hiding::NotFound => not_found(operation),
+    })
+}
+
+/// A write is refused when the object is not as it was read, as far as the provider can tell.
+fn check_version(
+    state: &mut State,
+    shelf: &str,
+    id: &RemoteId,
+    target: &Target,
+    operation: &'static str,
+) -> Result<(), Error> {
+    let Some(read) = &target.version else {
+        return Ok(());
+    };
+    let grade = state.quirks.versions;
+    let Some(seen) = state.shelf(shelf).objects.get(id) else {
+        return Ok(());
+    };
+    let second = |version: &RemoteVersion| version.0.split('-').next().map(str::to_owned);
+    let same = match (grade, &seen.object.version) {
+        (Versions::Strong, Some(now)) => now == read,
+        (Versions::Second, Some(now)) => second(now) == second(read),
+        (Versions::Weak | Versions::None, _) | (Versions::Strong | Versions::Second, None) => true,
+    };
+    if same {
+        return Ok(());
+    }
+    let message = "the object changed since it was read; nothing was written";
+    Err(Error::new(ErrorKind::VersionConflict, operation, message).with_status(412))
+}
+
+/// A record before a write.
+#[derive(Default)]
+struct Earlier {
+    content: Option<Content>,
+    served: Content,
+    complement: Map<String, Value>,
+}
+
+impl Earlier {
+    fn of(state: &mut State, shelf: &str, record: &str) -> Self {
+        let content = state.truth.content(shelf, record);
+        let notes = state.shelf(shelf).notes.get(record);
+        Self {
+            content,
+            served: notes.map(|notes| notes.served.clone()).unwrap_or_default(),
+            complement: notes.map(|notes| notes.complement.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Writes down what a write did.
+fn note(
+    state: &mut State,
+    shelf: &str,
+    record: &str,
+    part: &PartKey,
+    action: Act,
+    changed: BTreeSet<FieldPath>,
+    earlier: Earlier,
+) {
+    let after = state.truth.content(shelf, record);
+    let nothing = Content::default();
+    let before = earlier.content.as_ref().unwrap_or(&nothing);
+    let overwritten = before.differences(after.as_ref().unwrap_or(&nothing));
+    let unseen = overwritten
+        .into_iter()
+        .filter(|path| before.get(path) != earlier.served.get(path))
+        .collect();
+    let kept = state
+        .shelf(shelf)
+        .notes
+        .get(record)
+        .map(|notes| &notes.complement);
+    let complement_lost = after.is_some()
+        && earlier
+            .complement
+            .iter()
+            .any(|(name, value)| kept.and_then(|kept| kept.get(name)) != Some(value));
+    let guests = |content: Option<&Content>| content.is_some_and(|content| has_guests(content, part));
+    let told = match state.quirks.mails {
+        Mails::Never => false,
+        Mails::Suppressible => state.forgets_silence,
+        Mails::Always => true,
+    };
+    let people = [earlier.content.as_ref(), after.as_ref()];
+    let mailed = told && people.into_iter().any(guests);
+    state.mails += u64::from(mailed);
+    state.writes += 1;
+    state.log.push(HubWrite {
+        collection: shelf.to_owned(),
+        id: record.to_owned(),
+        part: part.clone(),
+        action,
+        changed,
+        before: earlier.content,
+        after,
+        unseen,
+        complement_lost,
+        mailed,
+    });
+}
+
+/// Whether somebody is invited to this part.
+fn has_guests(content: &Content, part: &PartKey) -> bool {
+    let own = content
+        .overrides
+        .get(part)
+        .and_then(|fields| fields.get("attendees"));
+    let guests = own.or_else(|| content.fields.get("attendees"));
+    guests
+        .and_then(Value::as_array)
+        .is_some_and(|guests| !guests.is_empty())
+}
+
+fn not_found(operation: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, operation, "there is no such object").with_status(404)
+}
+
+fn exists(operation: &'static str) -> Error {
+    let message = "an object with this id exists or existed; nothing was written";
+    Error::new(ErrorKind::AlreadyExists, operation, message).with_status(409)
+}

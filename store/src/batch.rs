@@ -6,6 +6,7 @@ use model::{LinkId, OrganizationId, PartKey, RecordId};
 use sync::ports::{Effect, StoreError};
 use sync::state::{FeedEntry, Fence, Link, NewJob, Record};
 
+use crate::link_parts::Parts;
 use crate::original::{self, Packed};
 use crate::write::Write;
 use crate::{
@@ -24,8 +25,7 @@ enum Step {
 }
 
 /// Effects in the order of their writing. New records, links and originals, and changed links, are collected until an
-/// effect comes that looks at one of them; nothing looks at the feed and at new jobs, which go last. Changed links are
-/// written before new ones: a new one may take a remote object that a changed one gave up.
+/// effect comes that looks at one of them; nothing looks at the feed and at new jobs, which go last.
 #[derive(Default)]
 struct Plan {
     steps: Vec<Step>,
@@ -35,6 +35,7 @@ struct Plan {
     changed_links: Vec<Link>,
     /// New and changed ones.
     link_ids: HashSet<LinkId>,
+    /// Those of the new links. A changed one may have been at any record.
     linked_records: HashSet<RecordId>,
     /// The last original of each part: PostgreSQL refuses to write a row twice in one statement.
     raws: BTreeMap<(LinkId, PartKey), Packed>,
@@ -73,15 +74,15 @@ impl Plan {
                 self.one(seen, Effect::UpdateRecord(record));
             }
             Effect::UpdateLink(link) => {
-                if self.link_ids.contains(&link.id) || self.holds_raw_of(&link.id) {
+                // A new one may have taken the place in its collection that this one gives up.
+                if !self.links.is_empty() || self.link_ids.contains(&link.id) || self.holds_raw_of(&link.id) {
                     self.flush();
                 }
                 self.link_ids.insert(link.id.clone());
-                self.linked_records.insert(link.record.clone());
                 self.changed_links.push(*link);
             }
             Effect::Touch { record, except } => {
-                let seen = self.linked_records.contains(&record);
+                let seen = !self.changed_links.is_empty() || self.linked_records.contains(&record);
                 self.one(seen, Effect::Touch { record, except });
             }
             Effect::DropLink { link, revision } => self.one(true, Effect::DropLink { link, revision }),
@@ -154,15 +155,17 @@ impl SqliteStore {
         if let Some(fence) = fence {
             queue::check_fence(&mut write, organization, fence).await?;
         }
+        let mut parts = Parts::default();
         for step in plan.steps {
             match step {
                 Step::Records(rows) => records::insert(&mut write, organization, rows).await?,
-                Step::ChangedLinks(rows) => links::update(&mut write, organization, rows).await?,
-                Step::Links(rows) => links::insert(&mut write, organization, rows).await?,
+                Step::ChangedLinks(rows) => links::update(&mut write, organization, &mut parts, rows).await?,
+                Step::Links(rows) => links::insert(&mut write, organization, &mut parts, rows).await?,
                 Step::Raws(rows) => links::put_raws(&mut write, organization, rows).await?,
-                Step::One(effect) => one(&mut write, organization, effect, now).await?,
+                Step::One(effect) => one(&mut write, organization, &mut parts, effect, now).await?,
             }
         }
+        parts.write(&mut write, organization).await?;
         for job in &plan.jobs {
             queue::enqueue(&mut write, organization, job, now).await?;
         }
@@ -186,15 +189,18 @@ fn foreign(organization: &OrganizationId, effects: &[Effect]) -> Result<(), Stor
 async fn one(
     write: &mut Write,
     organization: &OrganizationId,
+    parts: &mut Parts,
     effect: Effect,
     now: i64,
 ) -> Result<(), StoreError> {
     match effect {
         Effect::CreateRecord(record) => records::insert(write, organization, vec![*record]).await,
         Effect::UpdateRecord(record) => records::update(write, organization, &record).await,
-        Effect::CreateLink(link) => links::insert(write, organization, vec![*link]).await,
-        Effect::UpdateLink(link) => links::update(write, organization, vec![*link]).await,
-        Effect::DropLink { link, revision } => links::remove(write, organization, &link, revision).await,
+        Effect::CreateLink(link) => links::insert(write, organization, parts, vec![*link]).await,
+        Effect::UpdateLink(link) => links::update(write, organization, parts, vec![*link]).await,
+        Effect::DropLink { link, revision } => {
+            links::remove(write, organization, parts, &link, revision).await
+        }
         Effect::PutRaw { link, part, raw } => {
             links::put_raws(write, organization, vec![((link, part), original::pack(&raw))]).await
         }

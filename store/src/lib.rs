@@ -18,6 +18,7 @@ mod idempotency;
 mod intents;
 mod jobs;
 mod keys;
+mod link_parts;
 mod links;
 mod mirrors;
 mod open;

@@ -1,16 +1,17 @@
 //! Links: ties between records and remote objects, with their parts and originals.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use connector_sdk::{Known, RemoteId, RemoteVersion};
 use model::{CollectionId, ConnectionId, Content, Kind, LinkId, OrganizationId, PartKey, RecordId};
 use sqlx::{Pool, QueryBuilder};
 use sync::ports::{Linked, StoreError};
-use sync::state::{Link, LinkState, RemotePart, Snapshots};
+use sync::state::{Link, LinkState, Snapshots};
 
 use crate::column::{all, corrupt, count, document, failed, flag, get, id, json, optional_json, refused};
 use crate::dialect::{Engine, IDS_PER_QUERY, Row, rows_per_insert};
+use crate::link_parts::Parts;
 use crate::original::{self, Packed};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore, records};
@@ -103,36 +104,20 @@ impl Documents {
     }
 }
 
-/// A row of the look-up from a remote object to its link.
-pub(crate) struct PartRow {
-    collection: CollectionId,
-    link: LinkId,
-    part: PartKey,
-    remote: RemotePart,
-}
-
-fn part_rows(link: &Link) -> impl Iterator<Item = PartRow> + '_ {
-    link.parts.iter().map(|(part, remote)| PartRow {
-        collection: link.collection.clone(),
-        link: link.id.clone(),
-        part: part.clone(),
-        remote: remote.clone(),
-    })
-}
-
+/// New links. Their remote objects wait for the end of the batch.
 pub(crate) async fn insert(
     write: &mut Write,
     organization: &OrganizationId,
+    parts: &mut Parts,
     links: Vec<Link>,
 ) -> Result<(), StoreError> {
-    let parts: Vec<PartRow> = links.iter().flat_map(part_rows).collect();
     let mut rows = Vec::with_capacity(links.len());
     for link in links {
+        parts.put(&link);
         rows.push((Documents::of(&link)?, link));
     }
     let mut rows = rows.into_iter().peekable();
-    while let Some((_, first)) = rows.peek() {
-        let what = format!("{} or a link next to it", first.id);
+    while rows.peek().is_some() {
         let mut insert = QueryBuilder::<Engine>::new(
             "INSERT INTO links
                 (organization_id, id, record_id, connection_id, collection_id, kind, revision, state, reason, parts,
@@ -166,52 +151,25 @@ pub(crate) async fn insert(
             .build()
             .execute(write.conn())
             .await
-            .map_err(refused(&what))?;
-    }
-    insert_parts(write, organization, parts).await
-}
-
-async fn insert_parts(
-    write: &mut Write,
-    organization: &OrganizationId,
-    parts: Vec<PartRow>,
-) -> Result<(), StoreError> {
-    let mut rows = parts.into_iter().peekable();
-    while let Some(first) = rows.peek() {
-        let what = format!("the remote object of {} or of a link next to it", first.link);
-        let mut insert = QueryBuilder::<Engine>::new(
-            "INSERT INTO link_parts (organization_id, collection_id, remote_id, version, link_id, part) ",
-        );
-        insert.push_values(rows.by_ref().take(rows_per_insert(6)), |mut row, part| {
-            row.push_bind(organization.as_str())
-                .push_bind(part.collection.as_str())
-                .push_bind(part.remote.id.0)
-                .push_bind(part.remote.version.map(|version| version.0))
-                .push_bind(part.link.as_str())
-                .push_bind(part.part.as_str());
-        });
-        insert
-            .build()
-            .execute(write.conn())
-            .await
-            .map_err(refused(&what))?;
+            .map_err(refused("one of the new links"))?;
     }
     Ok(())
 }
 
-/// Links as they now are. Their remote objects are replaced together, so that links may exchange them.
+/// Links as they now are. Their remote objects wait for the end of the batch, so that links may exchange them.
 pub(crate) async fn update(
     write: &mut Write,
     organization: &OrganizationId,
+    parts: &mut Parts,
     links: Vec<Link>,
 ) -> Result<(), StoreError> {
     for link in &links {
         update_row(write, organization, link).await?;
     }
     for chunk in links.chunks(IDS_PER_QUERY) {
-        remove_parts(write, organization, chunk).await?;
+        parts.replace(write, organization, chunk).await?;
     }
-    insert_parts(write, organization, links.iter().flat_map(part_rows).collect()).await
+    Ok(())
 }
 
 async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Link) -> Result<(), StoreError> {
@@ -220,8 +178,9 @@ async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Lin
     let done = sqlx::query(
         "UPDATE links
          SET record_id = $1, revision = $2, state = $3, reason = $4, parts = $5, remote = $6, hub = $7, local = $8,
-             held = $9, dirty = $10, removing = $11, attempts = $12, not_before = $13
-         WHERE organization_id = $14 AND id = $15 AND revision = $16",
+             held = $9, dirty = $10, removing = $11, attempts = $12, not_before = $13, connection_id = $14,
+             collection_id = $15, kind = $16
+         WHERE organization_id = $17 AND id = $18 AND revision = $19",
     )
     .bind(link.record.as_str())
     .bind(link.revision)
@@ -236,6 +195,9 @@ async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Lin
     .bind(i64::from(link.removing))
     .bind(i64::from(link.attempts))
     .bind(link.not_before)
+    .bind(link.connection.as_str())
+    .bind(link.collection.as_str())
+    .bind(link.kind.name())
     .bind(organization.as_str())
     .bind(link.id.as_str())
     .bind(link.revision - 1)
@@ -245,47 +207,14 @@ async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Lin
     write.touched(done.rows_affected(), link.id.as_str())
 }
 
-/// Empties the look-up of these links' remote objects. The original of a part that is gone goes with it: a later part
-/// of the same key is another object.
-async fn remove_parts(
-    write: &mut Write,
-    organization: &OrganizationId,
-    links: &[Link],
-) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Engine>::new("DELETE FROM link_parts WHERE organization_id = ");
-    query.push_bind(organization.as_str()).push(" AND link_id IN (");
-    let mut ids = query.separated(", ");
-    for link in links {
-        ids.push_bind(link.id.as_str());
-    }
-    query.push(") RETURNING link_id, part");
-    let before = query.build().fetch_all(write.conn()).await.map_err(failed)?;
-    let now: HashSet<(&str, &str)> = links
-        .iter()
-        .flat_map(|link| link.parts.keys().map(|part| (link.id.as_str(), part.as_str())))
-        .collect();
-    for row in &before {
-        let (link, part): (&str, &str) = (get(row, "link_id")?, get(row, "part")?);
-        if now.contains(&(link, part)) {
-            continue;
-        }
-        sqlx::query("DELETE FROM raws WHERE organization_id = $1 AND link_id = $2 AND part = $3")
-            .bind(organization.as_str())
-            .bind(link)
-            .bind(part)
-            .execute(write.conn())
-            .await
-            .map_err(failed)?;
-    }
-    Ok(())
-}
-
 pub(crate) async fn remove(
     write: &mut Write,
     organization: &OrganizationId,
+    parts: &mut Parts,
     link: &LinkId,
     revision: i64,
 ) -> Result<(), StoreError> {
+    parts.forget(link);
     let done = sqlx::query("DELETE FROM links WHERE organization_id = $1 AND id = $2 AND revision = $3")
         .bind(organization.as_str())
         .bind(link.as_str())
@@ -322,8 +251,7 @@ pub(crate) async fn put_raws(
     raws: Vec<((LinkId, PartKey), Packed)>,
 ) -> Result<(), StoreError> {
     let mut rows = raws.into_iter().peekable();
-    while let Some(((first, _), _)) = rows.peek() {
-        let what = format!("{first} or a link next to it");
+    while rows.peek().is_some() {
         let mut insert =
             QueryBuilder::<Engine>::new("INSERT INTO raws (organization_id, link_id, part, encoding, raw) ");
         insert.push_values(
@@ -344,7 +272,7 @@ pub(crate) async fn put_raws(
             .build()
             .execute(write.conn())
             .await
-            .map_err(refused(&what))?;
+            .map_err(refused("one of the new originals"))?;
     }
     Ok(())
 }
@@ -488,6 +416,9 @@ impl SqliteStore {
         collection: &CollectionId,
         uids: &[String],
     ) -> Result<Vec<Linked>, StoreError> {
+        let mut uids: Vec<&str> = uids.iter().map(String::as_str).collect();
+        uids.sort_unstable();
+        uids.dedup();
         let mut found = Vec::new();
         for chunk in uids.chunks(IDS_PER_QUERY) {
             let mut query = linked_query("'' AS part");
@@ -502,7 +433,7 @@ impl SqliteStore {
                 .push(" AND r.deleted = 0 AND r.uid IN (");
             let mut list = query.separated(", ");
             for uid in chunk {
-                list.push_bind(uid.as_str());
+                list.push_bind(*uid);
             }
             query.push(")");
             for row in query.build().fetch_all(self.read()).await.map_err(failed)? {

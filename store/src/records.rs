@@ -90,8 +90,7 @@ pub(crate) async fn insert(
         rows.push((document(&record.content)?, document(&record.clocks)?, record));
     }
     let mut rows = rows.into_iter().peekable();
-    while let Some((_, _, first)) = rows.peek() {
-        let what = format!("{} or a record next to it", first.id);
+    while rows.peek().is_some() {
         let mut insert = QueryBuilder::<Engine>::new(
             "INSERT INTO records
                 (organization_id, id, kind, version, content, clocks, home, deleted, merged_into, uid, starts_at,
@@ -122,7 +121,7 @@ pub(crate) async fn insert(
             .build()
             .execute(write.conn())
             .await
-            .map_err(refused(&what))?;
+            .map_err(refused("one of the new records"))?;
     }
     Ok(())
 }
@@ -136,8 +135,8 @@ pub(crate) async fn update(
     let done = sqlx::query(
         "UPDATE records
          SET version = $1, content = $2, clocks = $3, home = $4, deleted = $5, merged_into = $6, uid = $7,
-             starts_at = $8, ends_at = $9, search = $10, updated_at = $11
-         WHERE organization_id = $12 AND id = $13 AND version = $14",
+             starts_at = $8, ends_at = $9, search = $10, updated_at = $11, kind = $12, created_at = $13
+         WHERE organization_id = $14 AND id = $15 AND version = $16",
     )
     .bind(record.version)
     .bind(document(&record.content)?)
@@ -150,6 +149,8 @@ pub(crate) async fn update(
     .bind(ends_at)
     .bind(search::text(record.kind, &record.content))
     .bind(record.updated_at)
+    .bind(record.kind.name())
+    .bind(record.created_at)
     .bind(organization.as_str())
     .bind(record.id.as_str())
     .bind(record.version - 1)

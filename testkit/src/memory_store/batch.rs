@@ -198,7 +198,10 @@ impl Batch<'_> {
                     .and_then(|entries| entries.get(remote));
                 entry.is_none() || collection(place)
             }
-            Reference::Pairing(place, record) => collection(place) && tenant.records.contains_key(record),
+            Reference::Pairing(place, record) => {
+                let noted = tenant.pairings.get(place).and_then(|noted| noted.get(record));
+                noted.is_none() || (collection(place) && tenant.records.contains_key(record))
+            }
             Reference::Mirror(id) => tenant.mirrors.get(id).is_none_or(|mirror| {
                 mirror
                     .members

@@ -1,8 +1,8 @@
 //! The engine's ports in memory, for the deterministic simulator: what SQLite answers, at a fraction of the time.
 //!
 //! Whatever can be seen through the ports is the same on both: answers, their order, refusals with their words,
-//! batches that are whole or not at all. No method waits: each is done when it is first polled, so that whoever polls
-//! by hand never finds one pending.
+//! batches that are whole or not at all. `testkit/tests/store_difference` runs random schedules on both and compares. No
+//! method waits: each is done when it is first polled, so that whoever polls by hand never finds one pending.
 
 mod batch;
 mod effects;

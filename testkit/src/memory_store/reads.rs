@@ -105,22 +105,22 @@ impl Tenant {
         after: Option<&RecordId>,
         limit: u32,
     ) -> Vec<Linked> {
-        self.linked_in(collection, after).take(count(limit)).collect()
-    }
-
-    pub(super) fn with_uid(&self, collection: &CollectionId, uids: &[String]) -> Vec<Linked> {
-        let asked = |record: &Record| record.uid().is_some_and(|uid| uids.iter().any(|one| one == uid));
-        self.linked_in(collection, None)
-            .filter(|linked| asked(&linked.record))
+        self.live_in(collection, after)
+            .filter_map(|record| self.link_in(collection, record))
+            .take(count(limit))
             .collect()
     }
 
-    /// Live records with their link in a collection, in order of id.
-    fn linked_in(&self, collection: &CollectionId, after: Option<&RecordId>) -> impl Iterator<Item = Linked> {
-        self.live_in(collection, after).filter_map(|record| {
-            let link = self.links.at(collection, &record.id)?;
-            self.link(link)
-        })
+    pub(super) fn with_uid(&self, collection: &CollectionId, uids: &[String]) -> Vec<Linked> {
+        self.live_in(collection, None)
+            .filter(|record| record.uid().is_some_and(|uid| uids.iter().any(|one| one == uid)))
+            .filter_map(|record| self.link_in(collection, record))
+            .collect()
+    }
+
+    /// A record with its link in a collection.
+    fn link_in(&self, collection: &CollectionId, record: &Record) -> Option<Linked> {
+        self.link(self.links.at(collection, &record.id)?)
     }
 
     pub(super) fn joined(

@@ -267,3 +267,69 @@ pub async fn links_of_one_batch_may_exchange_their_remote_objects(
     );
     Ok(())
 }
+
+/// Whatever stands between the two: what counts is where the batch ends.
+pub async fn a_remote_object_changes_hands_within_a_batch_in_any_order(
+    subject: &dyn Subject,
+) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (record, first, mut effects) = world.arrival("One", "a");
+    let (_, second, more) = world.arrival("Two", "b");
+    effects.extend(more);
+    store.commit(org, None, effects).await?;
+    let (mut a, mut b) = (next_revision(&first), next_revision(&second));
+    std::mem::swap(&mut a.parts, &mut b.parts);
+    let effects = vec![
+        Effect::UpdateLink(Box::new(a.clone())),
+        Effect::Touch {
+            record: record.id.clone(),
+            except: Some(a.id.clone()),
+        },
+        Effect::UpdateLink(Box::new(b.clone())),
+    ];
+    store.commit(org, None, effects).await?;
+    let ids = [RemoteId("a".to_owned()), RemoteId("b".to_owned())];
+    let found = store.linked(org, &world.work.id, &ids).await?;
+    ensure!(found[0].link == b && found[1].link == a);
+    // A new link takes what another one still has, and loses a few effects later.
+    let (_, heir, mut effects) = world.arrival("Three", "a");
+    effects.push(Effect::DropLink {
+        link: b.id,
+        revision: b.revision,
+    });
+    store.commit(org, None, effects).await?;
+    let found = store.linked(org, &world.work.id, &ids).await?;
+    ensure!(found[0].link == heir && found[1].link == a);
+    Ok(())
+}
+
+/// As when records are taken apart, or a provider moves an object to another calendar.
+pub async fn a_link_moves_to_another_record_and_collection(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let (record, link, effects) = world.arrival("One", "a");
+    store.commit(org, None, effects).await?;
+    let other = world.record("Two");
+    let mut moved = next_revision(&link);
+    moved.record = other.id.clone();
+    moved.collection = world.home.id.clone();
+    let effects = vec![
+        Effect::CreateRecord(Box::new(other.clone())),
+        Effect::UpdateLink(Box::new(moved.clone())),
+        // The record it left is none of its business.
+        Effect::Touch {
+            record: record.id.clone(),
+            except: None,
+        },
+    ];
+    store.commit(org, None, effects).await?;
+    ensure!(store.links_of(org, &record.id).await?.is_empty());
+    ensure!(store.links_of(org, &other.id).await? == std::slice::from_ref(&moved));
+    ensure!(store.known(org, &world.work.id).await?.is_empty());
+    let ids = [RemoteId("a".to_owned())];
+    ensure!(store.linked(org, &world.home.id, &ids).await?[0].link == moved);
+    Ok(())
+}

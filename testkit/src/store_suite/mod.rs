@@ -57,6 +57,8 @@ macro_rules! store_suite {
             a_pause_outlives_the_reports_of_a_sync,
             an_intent_is_written_down_once,
             links_of_one_batch_may_exchange_their_remote_objects,
+            a_remote_object_changes_hands_within_a_batch_in_any_order,
+            a_link_moves_to_another_record_and_collection,
         );
         $crate::store_suite!(@cases $make, reads:
             known_names_every_part_and_what_is_in_quarantine,

@@ -12,8 +12,7 @@ use crate::original::{self, Packed};
 use crate::write::Write;
 use crate::{
     SqliteStore, collections, conflicts, connections, history, intents, links, mirrors, pairings, quarantine,
-    queue,
-    records,
+    queue, records,
 };
 
 /// What is written at once.

@@ -14,7 +14,6 @@ mod credentials;
 mod dialect;
 mod events;
 mod facts;
-mod history;
 mod idempotency;
 mod intents;
 mod jobs;

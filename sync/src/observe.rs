@@ -9,7 +9,6 @@ use futures::StreamExt as _;
 use model::{ConnectionId, LinkId, PartKey, QuarantineId};
 
 use crate::engine::{Run, Summary, Trouble};
-use crate::history::{self, Via};
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
@@ -268,16 +267,10 @@ impl Run<'_> {
                 .is_empty();
         for mut work in sheet.works.into_iter().filter(Work::is_changed) {
             if mirrored && work.concerns_others() {
-                self.tell_others(&pulling.scene, &mut work, &mut others).await?;
+                effects.extend(self.tell_others(&pulling.scene, &mut work, &mut others).await?);
             }
             let origin = Origin::Link(work.link.id.clone());
-            let told = work.into_effects(&origin);
-            effects.extend(match self.desk.cause.via {
-                Some(Via::Probe) => told,
-                Some(Via::Request | Via::Pull | Via::Answer | Via::Job) | None => {
-                    history::through(told, Via::Pull, None)
-                }
-            });
+            effects.extend(work.into_effects(&origin));
         }
         effects.extend(self.jobs_for(others));
         Ok(effects)
@@ -290,10 +283,12 @@ impl Run<'_> {
         work: &mut Work,
     ) -> Result<Vec<Effect>, Trouble> {
         let mut others = BTreeSet::new();
+        let mut effects = Vec::new();
         if work.concerns_others() {
-            self.tell_others(scene, work, &mut others).await?;
+            effects = self.tell_others(scene, work, &mut others).await?;
         }
-        Ok(self.jobs_for(others).collect())
+        effects.extend(self.jobs_for(others));
+        Ok(effects)
     }
 
     /// This connection is being pushed already.
@@ -305,13 +300,14 @@ impl Run<'_> {
     }
 
     /// Which other connections a changed record is on. A record that lives again gets the links back that its
-    /// deletion took.
+    /// deletion took; a link that another node drops at this very moment is made anew by its mirror's job.
     async fn tell_others(
         &self,
         scene: &Scene,
         work: &mut Work,
         others: &mut BTreeSet<ConnectionId>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Vec<Effect>, Trouble> {
+        let mut jobs = Vec::new();
         let links = self
             .desk
             .store
@@ -325,10 +321,11 @@ impl Run<'_> {
             for target in missing {
                 work.add_sibling(pending_link(&self.desk, &work.record, target));
             }
+            jobs = mirror::backfill_jobs(&self.desk, &scene.collection, &scene.targets).await?;
         }
         others.extend(work.sibling_connections().cloned());
         others.extend(links.into_iter().map(|link| link.connection));
-        Ok(())
+        Ok(jobs)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Conformance suite for connectors, store behaviour suite, a store in memory, real-server harness.
+//! Conformance suite for connectors, store behaviour suite, a store in memory, the deterministic simulator,
+//! real-server harness.
 
 pub mod conformance;
 pub mod corpus;

@@ -179,7 +179,12 @@ fn locate(
             if !record.is_some_and(|record| has_occurrence(&record.content, part)) {
                 return Err(not_found("push.update"));
             }
-            Ok((series.series.0.clone(), part_id(&series.series.0, part)))
+            let id = part_id(&series.series.0, part);
+            if versions && held.objects.contains_key(&id) {
+                // Somebody made the occurrence an object of its own, which the writer has not read.
+                return Err(stale("push.update"));
+            }
+            Ok((series.series.0.clone(), id))
         }
         (None, None) => Err(Error::new(
             ErrorKind::Invalid,

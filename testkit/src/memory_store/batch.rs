@@ -71,12 +71,9 @@ pub(super) fn stale<T>(what: impl ToString) -> Result<T, StoreError> {
 
 impl Batch<'_> {
     fn run(&mut self, effects: Vec<Effect>) -> Result<(), StoreError> {
-        let (mut feed, mut jobs, mut history) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut feed, mut jobs) = (Vec::new(), Vec::new());
         for effect in effects {
-            match effect {
-                Effect::History(entry) => history.push(entry),
-                effect => self.apply(effect, &mut feed, &mut jobs)?,
-            }
+            self.apply(effect, &mut feed, &mut jobs)?;
         }
         self.place_parts()?;
         for job in jobs {
@@ -84,9 +81,6 @@ impl Batch<'_> {
         }
         self.check_references()?;
         self.tenant.feed.append(&mut feed);
-        for entry in history {
-            self.tenant.tell(entry);
-        }
         Ok(())
     }
 
@@ -96,7 +90,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Applies an effect. Nothing looks at the feed, at new jobs and at history, which go last.
+    /// Applies an effect. Nothing looks at the feed and at new jobs, which go last.
     fn apply(
         &mut self,
         effect: Effect,
@@ -144,8 +138,6 @@ impl Batch<'_> {
                 jobs.push(*job);
                 Ok(())
             }
-            // Kept back by the caller.
-            Effect::History(_) => Ok(()),
             Effect::SetHealth {
                 connection,
                 health,

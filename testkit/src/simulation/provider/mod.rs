@@ -209,6 +209,19 @@ impl SimProvider {
         }
     }
 
+    /// The ids of what other clients deleted, and could bring back.
+    #[must_use]
+    pub fn deleted(&self, collection: &str) -> Vec<String> {
+        self.lock().shelf(collection).graves.keys().cloned().collect()
+    }
+
+    /// Whether the record's object cannot be understood at present.
+    #[must_use]
+    pub fn is_poisoned(&self, collection: &str, id: &str) -> bool {
+        let id = RemoteId(id.to_owned());
+        self.lock().shelf(collection).poisoned.contains(&id)
+    }
+
     /// What a record says.
     #[must_use]
     pub fn content(&self, collection: &str, id: &str) -> Option<Content> {

@@ -295,7 +295,7 @@ impl Quirks {
     }
 
     fn rewriting(&mut self, rng: &mut impl Rng, kind: Kind) {
-        self.title_max = rng.random_bool(0.15).then(|| rng.random_range(4..=30));
+        self.title_max = rng.random_bool(0.15).then(|| rng.random_range(16..=30));
         self.notes_max = rng.random_bool(0.15).then(|| rng.random_range(20..=80));
         self.zones = kind == Kind::Event && rng.random_bool(0.2);
         self.resorts = rng.random_bool(0.2);

@@ -1,0 +1,123 @@
+//! What is checked at every single write that the hub makes at a provider.
+
+use std::collections::BTreeSet;
+
+use connector_sdk::{Conditional, SeriesModel};
+use model::{Content, FieldPath, series};
+
+use super::provider::{Act, HubWrite};
+use super::token;
+use super::world::World;
+
+impl World {
+    /// Looks at the writes that the hub made since it was last looked.
+    pub(crate) fn check_writes(&mut self) {
+        for at in 0..self.sides.len() {
+            let writes = self.sides[at].provider.take_hub_writes();
+            for write in writes {
+                self.check_write(at, &write);
+            }
+        }
+    }
+
+    fn check_write(&self, at: usize, write: &HubWrite) {
+        let object = format!("p{at}, {} {} ({:?})", write.collection, write.id, write.action);
+        if write.mailed {
+            self.watch
+                .violate(16, format!("{object} mailed people, and nobody asked for that"));
+        }
+        if write.complement_lost {
+            self.watch.violate(
+                11,
+                format!("{object} lost what the provider holds beside the model"),
+            );
+        }
+        self.check_unseen(at, write, &object);
+        match write.action {
+            Act::Create => {}
+            Act::Update => self.check_frame(write, &object),
+            Act::Delete => self.check_delete(write, &object),
+        }
+    }
+
+    /// Invariant 9: nothing is overwritten that the hub has not seen, where the provider has versions.
+    fn check_unseen(&self, at: usize, write: &HubWrite, object: &str) {
+        if write.unseen.is_empty() {
+            return;
+        }
+        let side = &self.sides[at];
+        let capability = side.provider.connector().capability(self.kind());
+        // A delete of a series cannot be made conditional on its occurrences where these are objects of their own.
+        let apart = capability.series != SeriesModel::Whole
+            && write.action == Act::Delete
+            && write.unseen.iter().all(|path| !path.part.is_master());
+        match capability.conditional {
+            Conditional::Version if !apart => {
+                let message = format!(
+                    "{object} overwrote what it had not read: {:?}",
+                    paths(&write.unseen)
+                );
+                self.watch.violate(9, message);
+            }
+            Conditional::Version | Conditional::Second | Conditional::None => {
+                let mut lost = BTreeSet::new();
+                let before = write.before.iter();
+                before.for_each(|before| lost.extend(token::of_content(before)));
+                self.watch.notes().oracle.excuse(lost);
+            }
+        }
+    }
+
+    /// Invariants 11 and 17: a write changes what it names, all of it or nothing, and nothing else.
+    fn check_frame(&self, write: &HubWrite, object: &str) {
+        let (Some(before), Some(after)) = (&write.before, &write.after) else {
+            return;
+        };
+        let moved = write
+            .changed
+            .iter()
+            .any(|path| path.field == "start" && path.part.is_master());
+        let strange: Vec<FieldPath> = before
+            .differences(after)
+            .into_iter()
+            .filter(|path| !write.changed.contains(path) && !(moved && !path.part.is_master()))
+            .filter(|path| !is_reset(write, path, after))
+            .collect();
+        if !strange.is_empty() {
+            let message = format!(
+                "{object} changed {:?} beside {:?}",
+                paths(&strange),
+                write.changed
+            );
+            self.watch.violate(11, message);
+        }
+    }
+
+    /// Invariants 5 and 6: the hub deletes only what somebody deleted.
+    fn check_delete(&self, write: &HubWrite, object: &str) {
+        let Some(entity) = write.before.as_ref().and_then(token::entity) else {
+            return;
+        };
+        if write.part.is_master() && !self.watch.notes().oracle.was_deleted(entity) {
+            let message = format!("{object} was deleted (e{entity}z), and nobody deleted it");
+            self.watch.violate(6, message);
+        }
+    }
+}
+
+/// Whether the path is of an occurrence that went with what was written.
+fn is_reset(write: &HubWrite, path: &FieldPath, after: &Content) -> bool {
+    if after.overrides.get(&path.part).is_some_and(series::is_cancelled) {
+        // What it said for itself went with it.
+        return true;
+    }
+    let schedule = write
+        .changed
+        .iter()
+        .any(|changed| changed.part.is_master() && changed.field == "recurrence");
+    !path.part.is_master() && (schedule || !after.overrides.contains_key(&path.part))
+}
+
+fn paths(paths: &[FieldPath]) -> Vec<String> {
+    paths.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,418 @@
+//! The end of a schedule: trouble stops, everything settles, and the world is compared with what the oracle knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use connector_sdk::{Access, Notifies, RemoteCollection, RemoteId};
+use jiff::tz::TimeZone;
+use model::{ConflictId, Content, Fields, Kind, PartKey, series};
+use sync::Resolution;
+use sync::plan;
+use sync::ports::Store as _;
+use sync::state::{Link, LinkState, Record};
+
+use super::token;
+use super::turn::finish;
+use super::world::{ASIDE, MAIN, Side, World};
+
+/// Rounds after which everything has to be at rest: K of invariant 1.
+const ROUNDS: u64 = 12;
+/// An hour, in milliseconds.
+const HOUR_MS: i64 = 3_600_000;
+
+impl World {
+    /// Lets everything come to rest, and checks what has to be so then.
+    pub(crate) fn end(&mut self) {
+        self.forget_notifications();
+        for side in &self.sides {
+            side.provider.calm();
+        }
+        while self.client_turn() {}
+        if !self.settle() {
+            return;
+        }
+        self.check_links();
+        self.check_contents();
+        self.check_tokens();
+        self.check_doubles();
+        self.check_silence();
+    }
+
+    /// Rounds until one in which nobody was written, people having decided what waits for them. Whether it came to
+    /// that.
+    fn settle(&mut self) -> bool {
+        for round in 0..ROUNDS {
+            let before = self.writes();
+            self.round(round);
+            let decided = self.decide(round);
+            if self.writes() == before && !decided && !self.is_dirty() {
+                return true;
+            }
+        }
+        let waiting: Vec<String> = self
+            .links()
+            .iter()
+            .filter(|link| link.dirty && !self.is_unreadable(link))
+            .map(|link| {
+                format!(
+                    "{} of {} on {}: {:?}",
+                    link.id, link.record, link.connection, link.state
+                )
+            })
+            .collect();
+        let message =
+            format!("after {ROUNDS} quiet rounds there are still writes or waiting links: {waiting:?}");
+        self.watch.violate(2, message);
+        false
+    }
+
+    /// Every connection syncs once.
+    fn round(&mut self, round: u64) {
+        self.watch.remark(|| format!("round {round}"));
+        self.pass(2 * HOUR_MS, round);
+        for side in 0..self.sides.len() {
+            self.poll(side);
+        }
+        self.drain_soon();
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.links()
+            .iter()
+            .any(|link| link.dirty && !self.is_unreadable(link))
+    }
+
+    /// Whether the link's object cannot be understood: then it stays as it is.
+    fn is_unreadable(&self, link: &Link) -> bool {
+        let side = self.sides.iter().find(|side| side.connection == link.connection);
+        side.is_some_and(|side| {
+            let collection = if link.collection == side.main { MAIN } else { ASIDE };
+            let mut parts = link.parts.values();
+            parts.any(|part| side.provider.is_poisoned(collection, &part.id.0))
+        })
+    }
+
+    /// People decide what waits for them. Whether anything did.
+    fn decide(&mut self, round: u64) -> bool {
+        let mut any = false;
+        for conflict in self.asked() {
+            let (engine, organization) = (self.engine(), self.organization.clone());
+            let resolution = if round % 2 == 0 {
+                Resolution::Remote
+            } else {
+                Resolution::Hub
+            };
+            let origin = sync::state::Origin::Api("client".to_owned());
+            any = true;
+            self.finish_call(async move {
+                let resolved = engine.resolve(&organization, &conflict, resolution, origin).await;
+                resolved.map(drop)
+            });
+        }
+        for link in self.links() {
+            let refused = matches!(link.state, LinkState::Rejected { .. });
+            if refused && self.retried.insert(link.id.clone()) {
+                any = true;
+                let (engine, organization) = (self.engine(), self.organization.clone());
+                self.finish_call(async move { engine.retry_link(&organization, &link.id).await.map(drop) });
+            }
+        }
+        any
+    }
+
+    /// Conflicts that nobody has decided yet.
+    fn asked(&self) -> Vec<ConflictId> {
+        self.watch.notes().undecided()
+    }
+
+    /// Conflicts that somebody may decide, or decide anew.
+    pub(crate) fn open_conflicts(&self) -> Vec<ConflictId> {
+        self.watch.notes().conflicts()
+    }
+
+    /// All links of live records, in order of record and link.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        let records: Vec<_> = self
+            .watch
+            .notes()
+            .records()
+            .map(|record| record.id.clone())
+            .collect();
+        records
+            .iter()
+            .filter_map(|record| finish(self.store.links_of(&self.organization, record))?.ok())
+            .flatten()
+            .collect()
+    }
+
+    fn live(&self) -> Vec<std::sync::Arc<Record>> {
+        let notes = self.watch.notes();
+        notes
+            .records()
+            .filter(|record| !record.deleted)
+            .cloned()
+            .collect()
+    }
+
+    /// Invariants 1 and 14: every record is on every side once, and at rest.
+    fn check_links(&mut self) {
+        let main: BTreeSet<_> = self.sides.iter().map(|side| side.main.clone()).collect();
+        for record in self.live() {
+            let links = finish(self.store.links_of(&self.organization, &record.id));
+            let links = links.and_then(Result::ok).unwrap_or_default();
+            let mut seen = BTreeSet::new();
+            for link in &links {
+                if !seen.insert(link.collection.clone()) {
+                    let message = format!("{} has two links to {}", record.id, link.collection);
+                    self.watch.violate(14, message);
+                }
+                self.check_state(&record, link);
+            }
+            let mirrored = links.iter().any(|link| main.contains(&link.collection));
+            for side in self
+                .sides
+                .iter()
+                .filter(|side| mirrored && !seen.contains(&side.main))
+            {
+                let name = token::entity(&record.content);
+                let message = format!("{} (e{name:?}) is not on {}", record.id, side.connection);
+                self.watch.violate(1, message);
+            }
+            if links.is_empty() {
+                let message = format!("{} lives and is on no side", record.id);
+                self.watch.violate(1, message);
+            }
+        }
+    }
+
+    fn check_state(&self, record: &Record, link: &Link) {
+        match &link.state {
+            LinkState::Synced => {}
+            _ if self.is_unreadable(link) => {}
+            LinkState::Rejected { .. } if outlives_its_series(&record.content) => {}
+            state => {
+                let message = format!("{} of {} is not at rest: {state:?}", link.id, record.id);
+                self.watch.violate(1, message);
+            }
+        }
+    }
+
+    /// Invariants 1 and 15: what each provider holds is what the hub says, as far as the provider can hold it; and
+    /// what it holds is known.
+    fn check_contents(&mut self) {
+        let mut held: BTreeMap<(usize, String), BTreeSet<String>> = BTreeMap::new();
+        for record in self.live() {
+            let links = finish(self.store.links_of(&self.organization, &record.id));
+            for link in links.and_then(Result::ok).unwrap_or_default() {
+                let Some(at) = self
+                    .sides
+                    .iter()
+                    .position(|side| side.connection == link.connection)
+                else {
+                    continue;
+                };
+                let collection = if link.collection == self.sides[at].main {
+                    MAIN
+                } else {
+                    ASIDE
+                };
+                if let Some(part) = link.parts.get(&PartKey::MASTER) {
+                    let place = held.entry((at, collection.to_owned())).or_default();
+                    place.insert(part.id.0.clone());
+                    if link.state == LinkState::Synced {
+                        self.compare(at, collection, &part.id, &record, &link);
+                    }
+                } else if link.state == LinkState::Synced {
+                    let message = format!(
+                        "{} of {} has no object and says it is at rest",
+                        link.id, record.id
+                    );
+                    self.watch.violate(1, message);
+                }
+            }
+        }
+        for (at, side) in self.sides.iter().enumerate() {
+            for collection in [MAIN, ASIDE] {
+                let known = held.remove(&(at, collection.to_owned())).unwrap_or_default();
+                for (id, content) in side.provider.contents(collection) {
+                    if !known.contains(&id) && !side.provider.is_poisoned(collection, &id) {
+                        let message = format!(
+                            "p{at} holds {id} (e{:?}) in {collection}, and the hub does not",
+                            token::entity(&content)
+                        );
+                        self.watch.violate(15, message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Compares one object with the record that it stands for.
+    fn compare(&self, at: usize, collection: &str, id: &RemoteId, record: &Record, link: &Link) {
+        let side = &self.sides[at];
+        if side.provider.is_poisoned(collection, &id.0) {
+            return;
+        }
+        let Some(there) = side.provider.content(collection, &id.0) else {
+            let message = format!("{} says that p{at} holds {id}, which it does not", link.id);
+            self.watch.violate(1, message);
+            return;
+        };
+        let hub = plan::hub_side(record, link);
+        let wanted = side.as_held(&hub);
+        let (wanted, there) = (
+            told(record.kind, &wanted),
+            told(record.kind, &side.as_held(&there)),
+        );
+        for path in wanted.differences(&there) {
+            if !side.compares(record.kind, &path.field) {
+                continue;
+            }
+            let message = format!(
+                "{} (e{:?}), {path}: the hub's value there would be {:?}, p{at} holds {:?}",
+                record.id,
+                token::entity(&record.content),
+                wanted.get(&path),
+                there.get(&path)
+            );
+            self.watch.violate(1, message);
+        }
+    }
+
+    /// Invariants 3 and 4: what people wrote is there, overwritten or logged; what they deleted is gone.
+    fn check_tokens(&mut self) {
+        let mut there = BTreeSet::new();
+        let mut live = BTreeSet::new();
+        let mut see = |content: &Content| {
+            there.extend(token::of_content(content));
+            live.extend(token::entity(content));
+        };
+        self.live().iter().for_each(|record| see(&record.content));
+        self.links().iter().for_each(|link| see(&link.local));
+        for side in &self.sides {
+            for collection in [MAIN, ASIDE] {
+                side.provider.contents(collection).values().for_each(&mut see);
+            }
+        }
+        let (lost, back) = {
+            let notes = self.watch.notes();
+            let mut lost = notes.oracle.lost(&there);
+            lost.extend(notes.oracle.vanished(&live));
+            (lost, notes.oracle.resurrected(&live))
+        };
+        lost.into_iter()
+            .for_each(|message| self.watch.violate(3, message));
+        back.into_iter()
+            .for_each(|message| self.watch.violate(4, message));
+    }
+
+    /// Invariant 8: one object per record and collection, more only where somebody split or moved one.
+    fn check_doubles(&mut self) {
+        for (at, side) in self.sides.iter().enumerate() {
+            let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+            for content in side.provider.contents(MAIN).values() {
+                if let Some(entity) = token::entity(content) {
+                    *counts.entry(entity).or_default() += 1;
+                }
+            }
+            for (entity, count) in counts {
+                if count > self.watch.notes().oracle.allowed(entity) {
+                    let message = format!("p{at} holds e{entity}z {count} times");
+                    self.watch.violate(8, message);
+                }
+            }
+        }
+    }
+
+    /// Invariants 2, 7 and 13: idle rounds write nothing, and neither does seeing everything once more.
+    fn check_silence(&mut self) {
+        let before = (self.writes(), self.versions());
+        self.round(100);
+        if self.writes() != before.0 {
+            self.watch.violate(
+                2,
+                format!("an idle round wrote {} times", self.writes() - before.0),
+            );
+        }
+        for side in &self.sides {
+            side.provider.expire_cursors();
+        }
+        self.round(101);
+        if self.writes() != before.0 {
+            let message = format!("seeing everything again wrote {} times", self.writes() - before.0);
+            self.watch.violate(7, message);
+        }
+        if self.versions() != before.1 {
+            self.watch.violate(
+                13,
+                "seeing everything again changed records in the hub".to_owned(),
+            );
+        }
+    }
+
+    fn versions(&self) -> BTreeMap<String, i64> {
+        let live = self.live();
+        live.iter()
+            .map(|record| (record.id.to_string(), record.version))
+            .collect()
+    }
+}
+
+impl Side {
+    /// The content as this provider would hold it.
+    fn as_held(&self, content: &Content) -> Content {
+        let collection = RemoteCollection {
+            id: RemoteId(MAIN.to_owned()),
+            kind: Kind::Event,
+            name: MAIN.to_owned(),
+            access: Access::ReadWrite,
+            fields: Fields::new(),
+        };
+        let projected = self.provider.connector().project(&collection, content);
+        self.provider.normalise(&projected)
+    }
+
+    /// Whether the hub keeps this field and the provider's in agreement.
+    fn compares(&self, kind: Kind, field: &str) -> bool {
+        let capability = self.provider.connector().capability(kind);
+        let kept = !["uid", "sequence", "created_at", "updated_at"].contains(&field);
+        let guests = field == "attendees" && capability.notifies == Notifies::Always;
+        kept && !guests && capability.reads(field) && capability.writes(field)
+    }
+}
+
+/// What each occurrence says: an override may say what its series says by now, and some may be left of occurrences
+/// that the series no longer reaches.
+fn told(kind: Kind, content: &Content) -> Content {
+    let mut told = content.clone();
+    if told.overrides.is_empty() {
+        return told;
+    }
+    let there = occurrences(&Content::new(told.fields.clone()));
+    for (key, own) in std::mem::take(&mut told.overrides) {
+        let full = series::full(kind, &told.fields, &key, &own);
+        let thin = series::sparse(kind, &told.fields, &key, &full);
+        if !thin.is_empty() && there.contains(&key) {
+            told.overrides.insert(key, thin);
+        }
+    }
+    told
+}
+
+/// The keys of a series' occurrences.
+fn occurrences(content: &Content) -> BTreeSet<PartKey> {
+    let (Ok(from), Ok(to)) = ("2026-01-01T00:00:00Z".parse(), "2027-01-01T00:00:00Z".parse()) else {
+        return BTreeSet::new();
+    };
+    let found = model::expand::occurrences(content, from, to, &TimeZone::UTC);
+    found.into_iter().flatten().map(|one| one.key).collect()
+}
+
+/// Whether an occurrence was edited while somebody shortened its series: it lives on where that can be said, and is
+/// refused elsewhere.
+fn outlives_its_series(content: &Content) -> bool {
+    let there = occurrences(&Content::new(content.fields.clone()));
+    let overrides = content.overrides.iter();
+    overrides
+        .into_iter()
+        .any(|(key, own)| !there.contains(key) && !series::is_cancelled(own))
+}

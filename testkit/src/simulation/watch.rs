@@ -1,0 +1,407 @@
+//! The watch at the ports: it counts, writes the trace, tells the oracle what people did through the API, and checks
+//! what can be checked at every single effect.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use connector_sdk::{Known, RemoteId};
+use model::{ConflictId, Kind, LinkId, RecordId};
+use sync::ports::Effect;
+use sync::state::Record;
+
+use super::oracle::Oracle;
+use super::token::{self, Token};
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Actor {
+    /// A client of the API.
+    #[default]
+    Client,
+    /// A node's worker.
+    Node(usize),
+}
+
+/// Something that must never be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant's number in the design.
+    pub invariant: u8,
+    /// The record, the field and the sides.
+    pub message: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "invariant {} ({}): {}",
+            self.invariant,
+            name(self.invariant),
+            self.message
+        )
+    }
+}
+
+/// The name of an invariant.
+#[must_use]
+pub const fn name(invariant: u8) -> &'static str {
+    match invariant {
+        1 => "convergence",
+        2 => "quiescence",
+        3 => "no lost update",
+        4 => "no resurrection",
+        5 => "no base, no delete",
+        6 => "incomplete, no delete",
+        7 => "no echo",
+        8 => "effectively once",
+        9 => "no stale write",
+        10 => "lens laws",
+        11 => "frame",
+        12 => "cursor safety",
+        13 => "order independence",
+        14 => "identity",
+        15 => "isolation",
+        16 => "silence",
+        17 => "atomicity",
+        _ => "no invariant",
+    }
+}
+
+/// What a page with a cursor had shown before it.
+#[derive(Debug, Clone)]
+pub(crate) enum Served {
+    /// The object is there.
+    There(RemoteId),
+    /// The provider said that it is gone.
+    Gone(RemoteId),
+}
+
+/// How much of what happens is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing.
+    Silent,
+    /// What took effect, in short.
+    Story,
+    /// Every call at a port with its arguments and its answer.
+    Trace,
+}
+
+/// The watch. One per simulated world, shared by all its ports.
+#[derive(Debug)]
+pub struct Watch(Mutex<Notes>);
+
+/// The name of a collection that its connector and its store agree on.
+pub(crate) fn place(connection: &model::ConnectionId, remote: &RemoteId) -> String {
+    format!("{connection}/{remote}")
+}
+
+/// What the watch knows.
+#[derive(Debug)]
+pub struct Notes {
+    /// Who is being polled.
+    pub actor: Actor,
+    /// Calls at the ports so far.
+    pub calls: u64,
+    /// Calls that changed something: commits and writes at providers.
+    pub effects: u64,
+    /// The process dies after so many effects.
+    pub crash_after: Option<u64>,
+    /// It dies now.
+    pub crash: bool,
+    /// What people did.
+    pub oracle: Oracle,
+    /// What must never be, and was.
+    pub violations: Vec<Violation>,
+    detail: Detail,
+    trace: String,
+    /// Conflicts that nobody has resolved; whether a person is asked.
+    conflicts: BTreeMap<ConflictId, bool>,
+    records: BTreeMap<RecordId, Arc<Record>>,
+    locals: BTreeMap<LinkId, (RecordId, BTreeSet<Token>)>,
+    /// Which place a collection is: its connection and its id there.
+    places: BTreeMap<model::CollectionId, String>,
+    /// What was shown before a cursor, by place and cursor.
+    served: HashMap<(String, String), Vec<Served>>,
+}
+
+/// What a commit will have done, if it goes through.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    records: Vec<Arc<Record>>,
+    locals: Vec<(LinkId, RecordId, BTreeSet<Token>)>,
+    logged: BTreeSet<Token>,
+    conflicts: Vec<(ConflictId, bool)>,
+    resolved: Vec<ConflictId>,
+    places: Vec<(model::CollectionId, String)>,
+    /// The cursor that a collection is given.
+    pub(crate) cursor: Option<(model::CollectionId, String)>,
+}
+
+impl Watch {
+    /// A watch that has seen nothing.
+    #[must_use]
+    pub fn new(kind: Kind, detail: Detail) -> Self {
+        Self(Mutex::new(Notes {
+            actor: Actor::Client,
+            calls: 0,
+            effects: 0,
+            crash_after: None,
+            crash: false,
+            oracle: Oracle::new(kind),
+            violations: Vec::new(),
+            detail,
+            trace: String::new(),
+            conflicts: BTreeMap::new(),
+            records: BTreeMap::new(),
+            locals: BTreeMap::new(),
+            places: BTreeMap::new(),
+            served: HashMap::new(),
+        }))
+    }
+
+    /// What it knows, for as long as the guard lives.
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call was answered.
+    pub(crate) fn answered(&self, text: impl FnOnce() -> String) {
+        let mut notes = self.notes();
+        notes.calls += 1;
+        notes.write(Detail::Trace, text);
+    }
+
+    /// A call took effect: in short, and in full.
+    pub(crate) fn effect(&self, short: impl FnOnce() -> String, full: impl FnOnce() -> String) {
+        let mut notes = self.notes();
+        notes.calls += 1;
+        notes.effects += 1;
+        if notes.crash_after.is_some_and(|after| notes.effects == after) {
+            notes.crash = true;
+        }
+        notes.write(Detail::Story, short);
+        notes.write(Detail::Trace, full);
+    }
+
+    /// What a commit's effects mean, read before they are handed over.
+    pub(crate) fn foresee(effects: &[Effect]) -> Seen {
+        let mut seen = Seen::default();
+        for effect in effects {
+            match effect {
+                Effect::CreateRecord(record) | Effect::UpdateRecord(record) => {
+                    seen.records.push(Arc::new(record.as_ref().clone()));
+                }
+                Effect::CreateLink(link) | Effect::UpdateLink(link) => {
+                    let tokens = token::of_content(&link.local);
+                    seen.locals.push((link.id.clone(), link.record.clone(), tokens));
+                }
+                Effect::ResolveConflict { conflict, .. } => seen.resolved.push(conflict.clone()),
+                Effect::PutConflict(conflict) => {
+                    seen.conflicts
+                        .push((conflict.id.clone(), conflict.winner.is_none()));
+                    for value in [&conflict.base, &conflict.hub, &conflict.remote]
+                        .into_iter()
+                        .flatten()
+                    {
+                        token::collect(value, &mut seen.logged);
+                    }
+                }
+                Effect::PutCollection(collection) => {
+                    let place = place(&collection.connection, &collection.remote.id);
+                    seen.places.push((collection.id.clone(), place));
+                }
+                Effect::PutCursor {
+                    collection,
+                    cursor: Some(cursor),
+                    ..
+                } => seen.cursor = Some((collection.clone(), cursor.0.clone())),
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    /// A commit went through.
+    pub(crate) fn committed(&self, seen: Seen, known: Option<&Known>) {
+        let mut notes = self.notes();
+        let by_client = notes.actor == Actor::Client;
+        notes.oracle.log(seen.logged);
+        notes.conflicts.extend(seen.conflicts);
+        for resolved in seen.resolved {
+            notes.conflicts.remove(&resolved);
+        }
+        for record in seen.records {
+            let before = notes.records.insert(record.id.clone(), record.clone());
+            if by_client {
+                notes.client_wrote(before.as_deref(), &record);
+            } else {
+                notes.check_deleted(before.as_deref(), &record);
+            }
+        }
+        for (link, record, now) in seen.locals {
+            let before = notes.locals.insert(link, (record.clone(), now.clone()));
+            let before = before.map(|(_, before)| before).unwrap_or_default();
+            let entity = notes
+                .records
+                .get(&record)
+                .and_then(|record| token::entity(&record.content));
+            if let Some(entity) = entity.filter(|_| by_client && before != now) {
+                notes
+                    .oracle
+                    .replace(entity, "through the API, on one account", before, &now);
+            }
+        }
+        notes.places.extend(seen.places);
+        if let (Some((collection, cursor)), Some(known)) = (seen.cursor, known)
+            && let Some(place) = notes.places.get(&collection).cloned()
+        {
+            notes.check_cursor(place, cursor, known);
+        }
+    }
+
+    /// A page brought a cursor, after all this was shown.
+    pub(crate) fn serve(&self, place: String, cursor: String, served: Vec<Served>) {
+        self.notes().served.insert((place, cursor), served);
+    }
+
+    /// The trace so far; empty when none is kept.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        self.notes().trace.clone()
+    }
+
+    /// A line of the schedule in the trace.
+    pub(crate) fn remark(&self, text: impl FnOnce() -> String) {
+        let mut notes = self.notes();
+        if notes.detail != Detail::Silent {
+            let _ = writeln!(notes.trace, "-- {}", text());
+        }
+    }
+
+    /// Something that must never be.
+    pub fn violate(&self, invariant: u8, message: impl Into<String>) {
+        let message = message.into();
+        self.remark(|| format!("invariant {invariant}: {message}"));
+        self.notes().violations.push(Violation { invariant, message });
+    }
+}
+
+impl Served {
+    /// The object it speaks of.
+    pub(crate) const fn id(&self) -> &RemoteId {
+        match self {
+            Self::There(id) | Self::Gone(id) => id,
+        }
+    }
+}
+
+impl Notes {
+    /// How much is written down.
+    #[must_use]
+    pub const fn detail(&self) -> Detail {
+        self.detail
+    }
+
+    fn write(&mut self, detail: Detail, text: impl FnOnce() -> String) {
+        if self.detail == detail {
+            let who = match self.actor {
+                Actor::Client => "client".to_owned(),
+                Actor::Node(node) => format!("node{node}"),
+            };
+            let _ = writeln!(self.trace, "{:06} {who} {}", self.calls, text());
+        }
+    }
+
+    /// A client's edit replaces what it read in the same transaction.
+    fn client_wrote(&mut self, before: Option<&Record>, record: &Record) {
+        let before = before
+            .filter(|before| !before.deleted)
+            .map(|before| &before.content);
+        let after = (!record.deleted).then_some(&record.content);
+        if before == after {
+            return;
+        }
+        if before.is_none()
+            && let Some(entity) = token::entity(&record.content)
+            && self.oracle.allowed(entity) > 0
+            && token::of_content(&record.content)
+                .iter()
+                .any(|token| self.oracle.knows(*token))
+        {
+            // The later half of a series that was split.
+            self.oracle.allow_another(entity);
+        }
+        self.oracle.act("through the API", before, after);
+    }
+
+    /// Invariants 5 and 6: the hub deletes only what somebody deleted.
+    fn check_deleted(&mut self, before: Option<&Record>, record: &Record) {
+        if !record.deleted || before.is_none_or(|before| before.deleted) {
+            return;
+        }
+        let Some(entity) = token::entity(&record.content) else {
+            return;
+        };
+        if !self.oracle.was_deleted(entity) {
+            let message = format!(
+                "{} (e{entity}z) was deleted in the hub, and nobody deleted it",
+                record.id
+            );
+            self.violations.push(Violation {
+                invariant: 6,
+                message,
+            });
+        }
+    }
+
+    /// Invariant 12: a stored cursor means that all before it is stored too.
+    fn check_cursor(&mut self, place: String, cursor: String, known: &Known) {
+        let key = (place, cursor);
+        let Some(served) = self.served.get(&key) else {
+            return;
+        };
+        let (collection, cursor) = &key;
+        let mut wrong = Vec::new();
+        for one in served {
+            match one {
+                Served::There(id) if !known.contains_key(id) => {
+                    wrong.push(format!(
+                        "{id} was shown before the cursor {cursor} of {collection} and is not held"
+                    ));
+                }
+                Served::Gone(id) if known.contains_key(id) => {
+                    wrong.push(format!(
+                        "{id} was gone before the cursor {cursor} of {collection} and is still held"
+                    ));
+                }
+                Served::There(_) | Served::Gone(_) => {}
+            }
+        }
+        let found = wrong.into_iter().map(|message| Violation {
+            invariant: 12,
+            message,
+        });
+        self.violations.extend(found);
+    }
+
+    /// Conflicts that nobody has resolved, in order of id.
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<ConflictId> {
+        self.conflicts.keys().cloned().collect()
+    }
+
+    /// Conflicts that wait for a person, in order of id.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<ConflictId> {
+        let asked = self.conflicts.iter().filter(|(_, asked)| **asked);
+        asked.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The hub's records as last committed.
+    pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.records.values()
+    }
+}

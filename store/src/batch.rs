@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use model::{LinkId, OrganizationId, PartKey, RecordId};
+use sync::history::HistoryEntry;
 use sync::ports::{Effect, StoreError};
 use sync::state::{FeedEntry, Fence, Link, NewJob, Record};
 
@@ -10,8 +11,8 @@ use crate::link_parts::Parts;
 use crate::original::{self, Packed};
 use crate::write::Write;
 use crate::{
-    SqliteStore, collections, conflicts, connections, intents, links, mirrors, pairings, quarantine, queue,
-    records,
+    SqliteStore, collections, conflicts, connections, history, intents, links, mirrors, pairings, quarantine,
+    queue, records,
 };
 
 /// What is written at once.
@@ -25,7 +26,7 @@ enum Step {
 }
 
 /// Effects in the order of their writing. New records, links and originals, and changed links, are collected until an
-/// effect comes that looks at one of them; nothing looks at the feed and at new jobs, which go last.
+/// effect comes that looks at one of them; nothing looks at the feed, at new jobs and at history, which go last.
 #[derive(Default)]
 struct Plan {
     steps: Vec<Step>,
@@ -41,6 +42,7 @@ struct Plan {
     raws: BTreeMap<(LinkId, PartKey), Packed>,
     feed: Vec<FeedEntry>,
     jobs: Vec<NewJob>,
+    history: Vec<HistoryEntry>,
 }
 
 impl Plan {
@@ -68,6 +70,7 @@ impl Plan {
                 self.raws.insert((link, part), original::pack(&raw));
             }
             Effect::Feed(entry) => self.feed.push(entry),
+            Effect::History(entry) => self.history.push(*entry),
             Effect::Enqueue(job) => self.jobs.push(*job),
             Effect::UpdateRecord(record) => {
                 let seen = self.record_ids.contains(&record.id);
@@ -169,6 +172,7 @@ impl SqliteStore {
         for job in &plan.jobs {
             queue::enqueue(&mut write, organization, job, now).await?;
         }
+        history::append(&mut write, organization, plan.history).await?;
         write.append(organization, plan.feed).await?;
         write.commit().await
     }
@@ -225,6 +229,7 @@ async fn one(
             quarantine::release(write, organization, &collection, &remote).await
         }
         Effect::Feed(entry) => write.append(organization, vec![entry]).await,
+        Effect::History(entry) => history::append(write, organization, vec![*entry]).await,
         Effect::Enqueue(job) => queue::enqueue(write, organization, &job, now).await.map(|_| ()),
         Effect::SetHealth {
             connection,

@@ -4,13 +4,14 @@ use connector_sdk::Credentials;
 use model::{ConnectionId, OrganizationId};
 use serde_json::{Map, Value};
 use sqlx::QueryBuilder;
+use sync::history::{Cause, HistoryAction, HistoryDetail, HistoryEntry};
 use sync::ports::StoreError;
 use sync::state::{Connection, FeedAction, FeedEntry, Health, Origin};
 
-use crate::column::{all, document, failed, get, id, json, optional_id, refused, spelled, word};
+use crate::column::{all, corrupt, document, failed, get, id, json, optional_id, refused, spelled, word};
 use crate::dialect::{Engine, Row};
 use crate::write::Write;
-use crate::{Page, Paging, SqliteStore, queue};
+use crate::{Page, Paging, SqliteStore, history, queue};
 
 /// What to change of a connection; `None` leaves as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -224,10 +225,14 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &ConnectionId,
         origin: &Origin,
+        cause: &Cause,
     ) -> Result<bool, StoreError> {
         let now = self.now_ms();
         let mut write = self.write().await?;
         let mut entries = delete_orphans(&mut write, organization, id, origin, now).await?;
+        let told = entries.iter().map(|entry| died(organization, entry, cause));
+        let told = told.collect::<Result<_, _>>()?;
+        history::append(&mut write, organization, told).await?;
         // Collections, links, originals, intents, quarantine and credentials go with it, by their references.
         let done = sqlx::query("DELETE FROM connections WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())
@@ -271,6 +276,22 @@ impl SqliteStore {
         .map_err(failed)?;
         all(&rows, |row| Ok((id(row, "organization_id")?, id(row, "id")?)))
     }
+}
+
+/// What the history of such a record says.
+fn died(organization: &OrganizationId, entry: &FeedEntry, cause: &Cause) -> Result<HistoryEntry, StoreError> {
+    Ok(HistoryEntry {
+        organization: organization.clone(),
+        record: entry.subject.parse().map_err(|error| corrupt("subject", error))?,
+        version: entry.version,
+        action: HistoryAction::Deleted,
+        path: None,
+        detail: HistoryDetail {
+            cause: cause.clone(),
+            ..HistoryDetail::by(entry.origin.clone())
+        },
+        at: entry.at,
+    })
 }
 
 /// Marks the live records deleted that have links on this connection only, and says so in feed entries.

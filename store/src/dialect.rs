@@ -52,6 +52,11 @@ pub(crate) fn migrator() -> Migrator {
             include_str!("../../migrations/sqlite/0001_first_light.sql"),
         ),
         step(
+            2,
+            "history and holds",
+            include_str!("../../migrations/sqlite/0002_history_and_holds.sql"),
+        ),
+        step(
             4,
             "linking",
             include_str!("../../migrations/sqlite/0004_linking.sql"),

@@ -14,6 +14,7 @@ mod credentials;
 mod dialect;
 mod events;
 mod facts;
+mod history;
 mod idempotency;
 mod intents;
 mod jobs;

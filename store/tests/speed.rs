@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector_sdk::{Credentials, RemoteId, SystemClock};
-use model::{FieldPath, PartKey};
-use place::Place;
+use model::{CollectionId, ConnectionId, FieldPath, JobId, LinkId, PartKey};
 use serde_json::json;
 use store::SqliteStore;
+use sync::history::{Cause, HistoryAction, HistoryDetail, HistoryEntry, Place, Via};
 use sync::ports::{Effect, Store};
 use sync::state::{FeedAction, Link, Origin, Record};
 use testkit::store_suite::world::{self, World};
@@ -39,6 +39,7 @@ fn arrival(world: &World, page: usize, number: usize) -> (Record, Link, Vec<Effe
         .set(&FieldPath::master("description"), Some(json!({"text": text})));
     link.snapshots.remote = record.content.clone();
     link.snapshots.hub = record.content.clone();
+    effects.push(Effect::History(Box::new(told(&record, HistoryAction::Created))));
     effects[0] = Effect::CreateRecord(Box::new(record.clone()));
     effects[1] = Effect::CreateLink(Box::new(link.clone()));
     effects[2] = Effect::PutRaw {
@@ -53,10 +54,35 @@ fn arrival(world: &World, page: usize, number: usize) -> (Record, Link, Vec<Effe
     (record, link, effects)
 }
 
+/// What the engine tells of a record that a pull brings.
+fn told(record: &Record, action: HistoryAction) -> HistoryEntry {
+    let (link, connection) = (LinkId::new(1, 1), ConnectionId::new(1, 1));
+    HistoryEntry {
+        organization: record.organization.clone(),
+        record: record.id.clone(),
+        version: record.version,
+        action,
+        path: None,
+        detail: HistoryDetail {
+            place: Some(Place {
+                link: link.clone(),
+                connection,
+                collection: CollectionId::new(1, 1),
+            }),
+            cause: Cause {
+                via: Some(Via::Pull),
+                ..Cause::job(JobId::new(1, 1))
+            },
+            ..HistoryDetail::by(Origin::Link(link))
+        },
+        at: world::START_MS,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn a_page_of_new_records_and_what_is_known() {
-    let place = Place::new();
+    let place = place::Place::new();
     let store = SqliteStore::open(&place.url(), place.key(), Arc::new(SystemClock))
         .await
         .unwrap();
@@ -111,7 +137,12 @@ async fn a_page_of_new_records_and_what_is_known() {
         .flat_map(|(record, link, effects)| {
             let record = Record { version: 2, ..record };
             let entry = world::entry(&record, FeedAction::Updated);
+            let told = HistoryEntry {
+                path: Some("title".to_owned()),
+                ..told(&record, HistoryAction::Updated)
+            };
             [
+                Effect::History(Box::new(told)),
                 Effect::UpdateRecord(Box::new(record)),
                 Effect::UpdateLink(Box::new(Link { revision: 2, ..link })),
                 effects[2].clone(),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connector_sdk::Credentials;
-use model::OrganizationId;
+use model::{OrganizationId, RecordId};
 use place::Place;
-use store::SqliteStore;
+use store::{Paging, SqliteStore};
+use sync::history::HistoryEntry;
 use sync::ports::{Jobs, Store};
 use sync::state::{Connection, FeedEntry, Origin};
 use testkit::store_suite::Subject;
@@ -43,6 +44,15 @@ impl Subject for OnSqlite {
             .into_iter()
             .map(|change| (change.seq, change.entry))
             .collect())
+    }
+
+    async fn history(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+    ) -> anyhow::Result<Vec<HistoryEntry>> {
+        let all = Paging::first(u32::MAX);
+        Ok(self.store.history(organization, record, None, &all).await?.items)
     }
 }
 

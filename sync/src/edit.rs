@@ -79,7 +79,7 @@ impl Engine {
         check_content(home.remote.kind, &content)?;
         let record = self.new_record(&home, content, &origin);
         let (record, effects) = self.arrival(&home, record, &origin, &BTreeMap::new()).await?;
-        self.desk.store.commit(organization, None, effects).await?;
+        self.desk.commit(organization, None, effects).await?;
         Ok(record)
     }
 
@@ -134,9 +134,9 @@ impl Engine {
             };
             subject.record.clocks.insert(DELETED.to_owned(), clock);
             subject.record.updated_at = self.desk.now_ms();
-            let mut effects = vec![Effect::UpdateRecord(Box::new(subject.record.clone()))];
+            let mut effects = subject.recorded(&origin, None);
             effects.extend(self.announce(&subject, FeedAction::Deleted, Vec::new(), &origin, None));
-            match self.desk.store.commit(organization, None, effects).await {
+            match self.desk.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => return Ok(outcome?),
             }
@@ -162,7 +162,7 @@ impl Engine {
             check_content(subject.record.kind, &next)?;
             subject.check_base(if_match, &before.differences(&next))?;
             let effects = self.edited(&mut subject, next, origin);
-            match self.desk.store.commit(organization, None, effects).await {
+            match self.desk.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => {
                     outcome?;
@@ -179,19 +179,21 @@ impl Engine {
         let (shared, local) = plan::split(subject.record.kind, next);
         let paths = subject.set_content(shared, origin, self.desk.now_ms());
         let mut effects = Vec::new();
-        let mut touched = None;
-        if let Some(mut link) = home.filter(|link| link.local != local) {
+        let touched = home.filter(|link| link.local != local).map(|mut link| {
             link.local = local;
             link.dirty = true;
             link.state = LinkState::Pending;
             link.revision += 1;
-            touched = Some(link.id.clone());
-            effects.push(push_job(&self.desk, &link));
-            effects.push(Effect::UpdateLink(Box::new(link)));
+            link
+        });
+        effects.extend(subject.recorded(origin, touched.as_ref()));
+        if let Some(link) = &touched {
+            effects.push(push_job(&self.desk, link));
+            effects.push(Effect::UpdateLink(Box::new(link.clone())));
         }
         if !paths.is_empty() {
-            effects.push(Effect::UpdateRecord(Box::new(subject.record.clone())));
-            effects.extend(self.announce(subject, FeedAction::Updated, paths, origin, touched.as_ref()));
+            let except = touched.as_ref().map(|link| &link.id);
+            effects.extend(self.announce(subject, FeedAction::Updated, paths, origin, except));
         }
         effects
     }
@@ -287,11 +289,8 @@ impl Engine {
             link.local = local;
             record.home = Some(link.id.clone());
         }
-        let mut effects = vec![Effect::CreateRecord(Box::new(record.clone()))];
-        let subject = Subject {
-            record: record.clone(),
-            links: links.clone(),
-        };
+        let subject = Subject::fresh(record.clone(), links.clone());
+        let mut effects = subject.recorded(origin, None);
         effects.extend(links.into_iter().map(|link| Effect::CreateLink(Box::new(link))));
         effects.extend(self.announce(&subject, FeedAction::Created, Vec::new(), origin, None));
         Ok((record, effects))
@@ -310,7 +309,7 @@ impl Engine {
             .filter(|record| !record.deleted)
             .ok_or(EditError::NotFound("record"))?;
         let links = self.desk.store.links_of(organization, id).await?;
-        Ok(Subject { record, links })
+        Ok(Subject::stored(record, links))
     }
 
     async fn writable_collection(

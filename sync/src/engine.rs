@@ -7,6 +7,7 @@ use model::{ConnectionId, OrganizationId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::history::{Cause, Via};
 use crate::mirror;
 use crate::ports::{Effect, Entropy, JobFailure, Provider, Providers, Store, StoreError};
 use crate::scene::Scene;
@@ -54,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
+    /// Through what changes come that are made at this desk.
+    pub(crate) cause: Cause,
 }
 
 impl Desk {
@@ -142,6 +145,7 @@ impl Engine {
                 clock,
                 entropy,
                 settings: Settings::default(),
+                cause: Cause::default(),
             },
             providers,
         }
@@ -154,11 +158,30 @@ impl Engine {
         self
     }
 
+    /// The same engine for one request: the history of what it changes names this cause.
+    #[must_use]
+    pub fn caused_by(&self, cause: Cause) -> Self {
+        let mut engine = self.clone();
+        engine.desk.cause = cause;
+        engine
+    }
+
     /// Runs a claimed job to its end. Whatever it commits, it commits under the job's fence.
     ///
     /// # Errors
     /// Why the job ended without success, and when to try again.
     pub async fn run(
+        &self,
+        job: &ClaimedJob,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) -> Result<serde_json::Value, JobFailure> {
+        self.caused_by(Cause::job(job.id.clone()))
+            .carry_out(job, progress, cancel)
+            .await
+    }
+
+    async fn carry_out(
         &self,
         job: &ClaimedJob,
         progress: &dyn Progress,
@@ -285,7 +308,9 @@ impl Run<'_> {
         if let Some((discover, _)) = pull {
             self.discover(discover).await?;
         }
+        self.desk.cause.via = Some(Via::Probe);
         self.recover().await?;
+        self.desk.cause.via = Some(Via::Job);
         let mut held = None;
         if pull.is_some() {
             let collections = self
@@ -380,10 +405,7 @@ impl Run<'_> {
         if effects.is_empty() {
             return Ok(());
         }
-        self.desk
-            .store
-            .commit(&self.organization, self.fence, effects)
-            .await
+        self.desk.commit(&self.organization, self.fence, effects).await
     }
 
     pub(crate) fn check_cancelled(&self) -> Result<(), Trouble> {

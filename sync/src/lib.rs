@@ -6,6 +6,7 @@
 mod dry_run;
 pub mod edit;
 pub mod engine;
+pub mod history;
 mod link_edits;
 mod mirror;
 mod observe;

@@ -34,7 +34,7 @@ impl Engine {
             Effect::UpdateLink(Box::new(link.clone())),
             push_job(&self.desk, &link),
         ];
-        self.desk.store.commit(organization, None, effects).await?;
+        self.desk.commit(organization, None, effects).await?;
         Ok(link)
     }
 
@@ -57,7 +57,7 @@ impl Engine {
                 link: link.id.clone(),
                 revision: link.revision,
             };
-            self.desk.store.commit(organization, None, vec![effect]).await?;
+            self.desk.commit(organization, None, vec![effect]).await?;
             link.state = LinkState::Synced;
             return Ok(link);
         }
@@ -74,10 +74,7 @@ impl Engine {
             side.set(&path, link.snapshots.hub.get(&path).cloned());
         }
         let (shared, local) = plan::split(record.kind, side);
-        let mut subject = Subject {
-            record,
-            links: vec![link.clone()],
-        };
+        let mut subject = Subject::stored(record, vec![link.clone()]);
         let paths = subject.set_content(shared, &origin, self.desk.now_ms());
         link.local = local;
         link.held = BTreeSet::new();
@@ -86,15 +83,18 @@ impl Engine {
         link.attempts = 0;
         link.revision += 1;
         let mut effects = vec![Effect::UpdateLink(Box::new(link.clone()))];
-        if !paths.is_empty() || subject.record.deleted {
+        let changed = !paths.is_empty() || subject.record.deleted;
+        if changed {
             subject.record.deleted = false;
             if paths.is_empty() {
                 subject.record.version += 1;
             }
-            effects.push(Effect::UpdateRecord(Box::new(subject.record.clone())));
+        }
+        effects.extend(subject.recorded(&origin, Some(&link)));
+        if changed {
             effects.extend(self.announce(&subject, FeedAction::Updated, paths, &origin, Some(&link.id)));
         }
-        self.desk.store.commit(organization, None, effects).await?;
+        self.desk.commit(organization, None, effects).await?;
         Ok(link)
     }
 }

@@ -82,7 +82,7 @@ pub(crate) async fn backfill(
                     .map(|record| Effect::CreateLink(Box::new(pending_link(desk, record, &target))))
                     .collect();
                 effects.push(push_job_for(desk, organization, &target.connection));
-                desk.store.commit(organization, fence, effects).await?;
+                desk.commit(organization, fence, effects).await?;
                 summary.created += records.len() as u64;
                 progress.report(summary.created, None);
             }
@@ -139,10 +139,7 @@ impl Engine {
                 .any(|was| member(&mirror, &was.collection_id).is_none());
             effects.extend(left.then(|| self.unlinking(&before)));
         }
-        self.desk
-            .store
-            .commit(&mirror.organization, None, effects)
-            .await?;
+        self.desk.commit(&mirror.organization, None, effects).await?;
         Ok(mirror)
     }
 
@@ -159,7 +156,7 @@ impl Engine {
             .await?
             .ok_or(EditError::NotFound("mirror"))?;
         let effects = vec![Effect::DropMirror(id.clone()), self.unlinking(&mirror)];
-        Ok(self.desk.store.commit(organization, None, effects).await?)
+        Ok(self.desk.commit(organization, None, effects).await?)
     }
 
     /// The job that takes apart what only this mirror joined.

@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use model::{ConnectionId, LinkId, PartKey, QuarantineId};
 
 use crate::engine::{Run, Summary, Trouble};
+use crate::history::{self, Via};
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
@@ -270,7 +271,13 @@ impl Run<'_> {
                 effects.extend(self.tell_others(&pulling.scene, &mut work, &mut others).await?);
             }
             let origin = Origin::Link(work.link.id.clone());
-            effects.extend(work.into_effects(&origin));
+            let told = work.into_effects(&origin);
+            effects.extend(match self.desk.cause.via {
+                Some(Via::Probe) => told,
+                Some(Via::Request | Via::Pull | Via::Answer | Via::Job) | None => {
+                    history::through(told, Via::Pull, None)
+                }
+            });
         }
         effects.extend(self.jobs_for(others));
         Ok(effects)

@@ -175,7 +175,7 @@ impl Engine {
             let record = self.new_record(&home, next, origin);
             let (new, more) = self.arrival(&home, record, origin, &own).await?;
             effects.extend(more);
-            match self.desk.store.commit(organization, None, effects).await {
+            match self.desk.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => {
                     outcome?;

@@ -10,6 +10,7 @@ use model::{
     CollectionId, ConnectionId, IntentId, JobId, LinkId, MirrorId, OrganizationId, PartKey, RecordId,
 };
 
+use crate::history::HistoryEntry;
 use crate::state::{
     ClaimedJob, Collection, Conflict, Connection, FeedEntry, Fence, Health, Intent, Link, Mirror, NewJob,
     Pairing, Quarantine, Record,
@@ -133,6 +134,8 @@ pub enum Effect {
     },
     /// Appends to the feed.
     Feed(FeedEntry),
+    /// Appends to a record's history; beyond [`crate::history::KEPT_PER_RECORD`] its oldest entries go.
+    History(Box<HistoryEntry>),
     /// Enqueues work; joins a job of the same task that has not begun.
     Enqueue(Box<NewJob>),
     /// A connection's health.
@@ -183,6 +186,7 @@ impl Effect {
             Self::Quarantine(entry) => Some(&entry.organization),
             Self::Enqueue(job) => Some(&job.organization),
             Self::PutMirror(mirror) => Some(&mirror.organization),
+            Self::History(entry) => Some(&entry.organization),
             Self::DropLink { .. }
             | Self::PutRaw { .. }
             | Self::Touch { .. }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::edit::{EditError, MAX_TRIES, contested};
 use crate::engine::Engine;
+use crate::history;
 use crate::occurrence;
 use crate::patch::{check_content, follow_start};
 use crate::plan;
@@ -58,7 +59,7 @@ impl Engine {
                 let text = "the series was moved or shortened since, and has no such occurrence any more";
                 return Err(EditError::Invalid(text.to_owned()));
             }
-            let paths = subject.put_value(&conflict, &path, value, &origin, now)?;
+            let paths = subject.put_value(&conflict, &path, value.clone(), &origin, now)?;
             if let Some(mut link) = subject
                 .links
                 .iter()
@@ -76,9 +77,9 @@ impl Engine {
                 link.revision += 1;
                 effects.push(Effect::UpdateLink(Box::new(link)));
             }
-            if !paths.is_empty() {
-                effects.push(Effect::UpdateRecord(Box::new(subject.record.clone())));
-            }
+            let mut told = subject.recorded(&origin, None);
+            history::resolved(&mut told, &conflict, (&subject.record, value.as_ref()), &origin);
+            effects.extend(told);
             effects.extend(self.announce(
                 &subject,
                 FeedAction::Updated,
@@ -86,7 +87,7 @@ impl Engine {
                 &origin,
                 Some(&conflict.link),
             ));
-            match self.desk.store.commit(organization, None, effects).await {
+            match self.desk.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => {
                     outcome?;

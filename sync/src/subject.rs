@@ -3,16 +3,65 @@
 use model::{Content, FieldPath, LinkId};
 
 use crate::edit::EditError;
+use crate::history;
 use crate::plan;
+use crate::ports::Effect;
 use crate::state::{FieldClock, Link, Origin, Record};
 
 /// A record with its links, read to be edited.
 pub(crate) struct Subject {
     pub(crate) record: Record,
     pub(crate) links: Vec<Link>,
+    /// The record as it was read; `None` when it is new.
+    was: Option<Record>,
 }
 
 impl Subject {
+    /// A record as it is stored.
+    pub(crate) fn stored(record: Record, links: Vec<Link>) -> Self {
+        Self {
+            was: Some(record.clone()),
+            record,
+            links,
+        }
+    }
+
+    /// A record that is not stored yet.
+    pub(crate) const fn fresh(record: Record, links: Vec<Link>) -> Self {
+        Self {
+            record,
+            links,
+            was: None,
+        }
+    }
+
+    /// The effects that store the record and its history. `link` is a link whose own fields changed with it, as it is
+    /// now.
+    pub(crate) fn recorded(&self, origin: &Origin, link: Option<&Link>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let record = || Box::new(self.record.clone());
+        match &self.was {
+            None => effects.push(Effect::CreateRecord(record())),
+            Some(was) if was.version != self.record.version => effects.push(Effect::UpdateRecord(record())),
+            Some(_) => {}
+        }
+        let before = link.and_then(|now| self.links.iter().find(|link| link.id == now.id));
+        let link = link.zip(before).map(|(link, before)| history::LinkChange {
+            link,
+            local: &before.local,
+            joined: false,
+            left: false,
+        });
+        effects.extend(history::entries(&history::Change {
+            before: self.was.as_ref(),
+            after: &self.record,
+            link,
+            conflicts: &[],
+            origin,
+        }));
+        effects
+    }
+
     /// The link that per-link fields are shown and edited of.
     pub(crate) fn home(&self) -> Option<&Link> {
         let home = self

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{CollectionId, OrganizationId, PartKey, RecordId};
 
 use crate::engine::{Desk, Progress, Summary, Trouble};
+use crate::history;
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::state::{FeedAction, FeedEntry, Fence, Link, Origin, Record};
@@ -65,7 +66,7 @@ async fn take_apart(
     while let Some(next) = left.pop() {
         let links = group(desk, next, &mut left, reach).await?;
         let effects = detached(desk, &record, links);
-        match desk.store.commit(&record.organization, fence, effects).await {
+        match desk.commit(&record.organization, fence, effects).await {
             Ok(()) => made += 1,
             // Someone is at work on the link; the next run takes it.
             Err(StoreError::Stale(_)) => {}
@@ -128,6 +129,10 @@ fn detached(desk: &Desk, from: &Record, links: Vec<Link>) -> Vec<Effect> {
         ..from.clone()
     };
     effects.push(Effect::CreateRecord(Box::new(record.clone())));
+    effects.extend(history::taken_out(from, &record, &Origin::Hub));
+    for link in &there {
+        effects.extend(history::left(from, link, &Origin::Hub));
+    }
     effects.extend(there.into_iter().map(|mut link| {
         link.record = record.id.clone();
         link.revision += 1;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::OrganizationId;
+use model::{OrganizationId, RecordId};
+use sync::history::HistoryEntry;
 use sync::ports::{Jobs, Store};
 use sync::state::{Connection, FeedEntry};
 use testkit::memory_store::MemoryStore;
@@ -27,6 +28,14 @@ impl Subject for InMemory {
 
     async fn feed(&self, organization: &OrganizationId) -> anyhow::Result<Vec<(i64, FeedEntry)>> {
         Ok(self.0.feed(organization))
+    }
+
+    async fn history(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+    ) -> anyhow::Result<Vec<HistoryEntry>> {
+        Ok(self.0.history(organization, record))
     }
 }
 

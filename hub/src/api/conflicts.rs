@@ -177,7 +177,7 @@ async fn resolve(
         }
         (Some(_), Some(_)) => return Err(ApiError::invalid_field("value", "and `take` exclude each other")),
     };
-    let engine = caller.state().engine();
+    let engine = caller.engine();
     let record = engine
         .resolve(&caller.organization, &id, resolution, caller.origin())
         .await?;

@@ -19,7 +19,7 @@ const LONGEST_ID: usize = 64;
 
 /// A request's id, for handlers and traces.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(String);
+pub(super) struct RequestId(pub(super) String);
 
 /// Outermost: gives the request its id and writes every failure into the envelope.
 pub(super) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {

@@ -169,11 +169,7 @@ async fn get(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiErr
     params(("id" = String, Path)),
     responses((status = 200, body = Data<LinkOut>), Failures))]
 async fn retry(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiError> {
-    let link = caller
-        .state()
-        .engine()
-        .retry_link(&caller.organization, &id)
-        .await?;
+    let link = caller.engine().retry_link(&caller.organization, &id).await?;
     Ok(Data {
         data: LinkOut::from(&link),
     })
@@ -185,11 +181,7 @@ async fn retry(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiE
     params(("id" = String, Path)),
     responses((status = 200, body = Data<LinkOut>), Failures))]
 async fn revert(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiError> {
-    let link = caller
-        .state()
-        .engine()
-        .revert_link(&caller.organization, &id)
-        .await?;
+    let link = caller.engine().revert_link(&caller.organization, &id).await?;
     Ok(Data {
         data: LinkOut::from(&link),
     })

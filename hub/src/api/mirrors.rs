@@ -189,7 +189,7 @@ async fn put(
     stored: impl FnOnce(MirrorOut) -> Response,
 ) -> Result<Response, ApiError> {
     check(&mirror)?;
-    let engine = caller.state().engine();
+    let engine = caller.engine();
     if dry_run.unwrap_or(false) {
         let planned = engine.dry_run_mirror(&mirror).await.map_err(refused)?;
         return Ok(List::whole(planned).into_response());
@@ -293,10 +293,6 @@ async fn patch(
 #[utoipa::path(delete, path = "/v1/mirrors/{id}", tag = "mirrors", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 204), Failures))]
 async fn delete(caller: Caller, Id(id): Id<MirrorId>) -> Result<StatusCode, ApiError> {
-    caller
-        .state()
-        .engine()
-        .drop_mirror(&caller.organization, &id)
-        .await?;
+    caller.engine().drop_mirror(&caller.organization, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

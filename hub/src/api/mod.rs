@@ -22,6 +22,7 @@ pub mod links;
 pub mod mirrors;
 pub mod occurrences;
 pub mod quarantine;
+pub mod records;
 pub mod root;
 mod window;
 
@@ -56,6 +57,7 @@ fn resources() -> OpenApiRouter<AppState> {
         .merge(conflicts::router())
         .merge(links::router())
         .merge(quarantine::router())
+        .merge(records::router())
         .merge(changes::router())
         .merge(jobs::router())
         .merge(api_keys::router())

@@ -140,7 +140,7 @@ async fn patch(
     occurrence(&found(&caller, &place.series).await?, &place.key, &TimeZone::UTC)?;
     let patch = events::changes(body.value)?;
     let scope = params.scope.unwrap_or(EditScope::This);
-    let engine = caller.state().engine();
+    let engine = caller.engine();
     let records = engine
         .patch_occurrence(
             &caller.organization,
@@ -171,7 +171,7 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     occurrence(&found(&caller, &place.series).await?, &place.key, &TimeZone::UTC)?;
     let scope = params.scope.unwrap_or(EditScope::This);
-    let engine = caller.state().engine();
+    let engine = caller.engine();
     engine
         .delete_occurrence(
             &caller.organization,

@@ -13,6 +13,7 @@ mod documents;
 mod envelope;
 mod events;
 mod free_busy;
+mod history;
 mod jobs;
 mod links;
 mod mirrors;

@@ -92,6 +92,8 @@ async fn with_real_ids(server: &TestServer, path: &str) -> String {
     let (list, _) = path
         .split_once("/{id}")
         .unwrap_or_else(|| panic!("what does {path} name?"));
+    // Records of all kinds have a history in common, and a list for each kind.
+    let list = if list == "/v1/records" { "/v1/events" } else { list };
     let listed = server.get(list).await.data();
     let id = listed[0]["id"]
         .as_str()

@@ -3,6 +3,7 @@
 use model::{ApiKeyId, ConnectionId, OrganizationId};
 use serde_json::json;
 use store::{ApiKey, ConnectionPatch, JobState, Organization, Paging};
+use sync::history::{Cause, HistoryAction};
 use sync::ports::{Effect, Jobs, Store, StoreError};
 use sync::state::{FeedAction, Health, Origin};
 use testkit::store_suite::Subject;
@@ -190,14 +191,14 @@ async fn a_deleted_connection_takes_its_records_with_it_except_those_that_live_e
     assert!(
         bench
             .store
-            .delete_connection(org, &world.connection.id, &Origin::Hub)
+            .delete_connection(org, &world.connection.id, &Origin::Hub, &Cause::default())
             .await
             .unwrap()
     );
     assert!(
         !bench
             .store
-            .delete_connection(org, &world.connection.id, &Origin::Hub)
+            .delete_connection(org, &world.connection.id, &Origin::Hub, &Cause::default())
             .await
             .unwrap()
     );
@@ -231,6 +232,15 @@ async fn a_deleted_connection_takes_its_records_with_it_except_those_that_live_e
     assert!(
         gone.deleted && gone.version == 2,
         "it stays as deleted, so that nothing brings it back"
+    );
+    let told = bench
+        .store
+        .history(org, &lonely.id, None, &Paging::first(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        (told.items[0].action, told.items[0].version),
+        (HistoryAction::Deleted, 2)
     );
     let left = bench.store.record_view(org, &shared.id).await.unwrap().unwrap();
     assert_eq!(left.links, [copy]);

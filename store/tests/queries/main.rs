@@ -16,10 +16,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use connector_sdk::{Clock, Credentials};
 use jiff::Timestamp;
-use model::{FieldPath, OrganizationId};
+use model::{FieldPath, OrganizationId, RecordId};
 use place::Place;
 use serde_json::{Value, json};
 use store::{Options, SqliteStore};
+use sync::history::HistoryEntry;
 use sync::ports::{Effect, Jobs, Store};
 use sync::state::{Connection, Link, Origin, Record};
 use testkit::store_suite::Subject;
@@ -66,6 +67,14 @@ impl Subject for Bench {
         &self,
         _organization: &OrganizationId,
     ) -> anyhow::Result<Vec<(i64, sync::state::FeedEntry)>> {
+        anyhow::bail!("not asked for here")
+    }
+
+    async fn history(
+        &self,
+        _organization: &OrganizationId,
+        _record: &RecordId,
+    ) -> anyhow::Result<Vec<HistoryEntry>> {
         anyhow::bail!("not asked for here")
     }
 }

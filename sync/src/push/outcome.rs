@@ -6,6 +6,7 @@ use connector_sdk::{Applied, RemoteObject};
 use model::{FieldPath, PartKey};
 
 use crate::engine::{Run, Trouble};
+use crate::history::{self, Via};
 use crate::ports::{Effect, StoreError};
 use crate::push::Ended;
 use crate::scene::Scene;
@@ -20,6 +21,16 @@ pub(crate) enum Outcome {
     Found(Box<RemoteObject>),
     /// The answer was lost, and the object was made and is gone again.
     Deleted,
+}
+
+impl Outcome {
+    /// How it came to be known. While recovering the object was looked at, and nobody answered a write.
+    const fn via(&self, working: Option<Via>) -> Via {
+        match (self, working) {
+            (Self::Found(_) | Self::Deleted, _) | (Self::Answered(_), Some(Via::Probe)) => Via::Probe,
+            (Self::Answered(_), _) => Via::Answer,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -75,7 +86,11 @@ impl Run<'_> {
             self.summary.conflicts += work.conflict_count();
             let origin = Origin::Link(work.link.id.clone());
             let mut effects = self.jobs_of_others(scene, &mut work).await?;
-            effects.extend(work.into_effects(&origin));
+            effects.extend(history::through(
+                work.into_effects(&origin),
+                outcome.via(self.desk.cause.via),
+                Some(&intent.id),
+            ));
             effects.push(close);
             match self.commit(effects).await {
                 Ok(()) if again => return Ok(Ended::Again),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{ConnectionId, Content, JobId};
+use model::{ConnectionId, Content, JobId, PartKey};
 
 use crate::engine::Desk;
+use crate::history;
 use crate::ports::Effect;
 use crate::state::{FeedEntry, JobTask, Link, LinkState, NewJob, Origin, Record, Snapshots};
 use crate::work::Work;
@@ -53,6 +54,7 @@ impl Work {
                 .drain(..)
                 .map(|link| Effect::CreateLink(Box::new(link))),
         );
+        effects.extend(self.history(origin));
         effects.extend(
             self.conflicts
                 .drain(..)
@@ -70,6 +72,21 @@ impl Work {
             }));
         }
         effects
+    }
+
+    fn history(&self, origin: &Origin) -> Vec<Effect> {
+        history::entries(&history::Change {
+            before: (!self.fresh).then_some(&self.was.record),
+            after: &self.record,
+            link: Some(history::LinkChange {
+                link: &self.link,
+                local: &self.was.local,
+                joined: !self.was.there && self.link.parts.contains_key(&PartKey::MASTER),
+                left: self.dropped && self.was.there,
+            }),
+            conflicts: &self.conflicts,
+            origin,
+        })
     }
 }
 

@@ -34,12 +34,28 @@ pub(crate) struct Work {
     conflicts: Vec<Conflict>,
     /// Links of the same record to other collections that have to be made.
     siblings: Vec<Link>,
+    was: Was,
+}
+
+/// What history compares with.
+#[derive(Clone)]
+struct Was {
+    record: Record,
+    local: Content,
+    /// Whether the link had an object.
+    there: bool,
 }
 
 impl Work {
     /// A link and record as they are stored.
     pub(crate) fn stored(link: Link, record: Record) -> Self {
+        let was = Was {
+            record: record.clone(),
+            local: link.local.clone(),
+            there: link.parts.contains_key(&PartKey::MASTER),
+        };
         Self {
+            was,
             link,
             record,
             fresh: false,

@@ -71,9 +71,12 @@ pub(super) fn stale<T>(what: impl ToString) -> Result<T, StoreError> {
 
 impl Batch<'_> {
     fn run(&mut self, effects: Vec<Effect>) -> Result<(), StoreError> {
-        let (mut feed, mut jobs) = (Vec::new(), Vec::new());
+        let (mut feed, mut jobs, mut history) = (Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
-            self.apply(effect, &mut feed, &mut jobs)?;
+            match effect {
+                Effect::History(entry) => history.push(entry),
+                effect => self.apply(effect, &mut feed, &mut jobs)?,
+            }
         }
         self.place_parts()?;
         for job in jobs {
@@ -81,6 +84,9 @@ impl Batch<'_> {
         }
         self.check_references()?;
         self.tenant.feed.append(&mut feed);
+        for entry in history {
+            self.tenant.tell(entry);
+        }
         Ok(())
     }
 
@@ -90,7 +96,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Applies an effect. Nothing looks at the feed and at new jobs, which go last.
+    /// Applies an effect. Nothing looks at the feed, at new jobs and at history, which go last.
     fn apply(
         &mut self,
         effect: Effect,
@@ -138,6 +144,8 @@ impl Batch<'_> {
                 jobs.push(*job);
                 Ok(())
             }
+            // Kept back by the caller.
+            Effect::History(_) => Ok(()),
             Effect::SetHealth {
                 connection,
                 health,

@@ -17,7 +17,8 @@ mod tenant;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{JobId, OrganizationId};
+use model::{JobId, OrganizationId, RecordId};
+use sync::history::HistoryEntry;
 use sync::ports::StoreError;
 use sync::state::{
     Conflict, Connection, FeedAction, FeedEntry, Intent, Link, NewJob, Origin, Quarantine, Record,
@@ -122,6 +123,12 @@ impl MemoryStore {
         (1i64..)
             .zip(self.lock().feed(organization).iter().cloned())
             .collect()
+    }
+
+    /// A record's whole history, newest first.
+    #[must_use]
+    pub fn history(&self, organization: &OrganizationId, record: &RecordId) -> Vec<HistoryEntry> {
+        self.lock().history(organization, record).cloned().collect()
     }
 
     /// Looks at everything without copying it. The store is locked meanwhile: its methods must not be called.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::OrganizationId;
+use sync::history::HistoryEntry;
 use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Link, Mirror, Quarantine, Record};
 
 use super::queue::{Job, Queue};
@@ -114,6 +115,16 @@ impl State {
     /// All jobs, ended ones included, in order of id across organizations.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.queue.all()
+    }
+
+    /// A record's history, newest first.
+    pub fn history<'a>(
+        &'a self,
+        organization: &OrganizationId,
+        record: &model::RecordId,
+    ) -> impl Iterator<Item = &'a HistoryEntry> {
+        let told = self.tenant(organization).history.get(record);
+        told.into_iter().flatten().rev().map(|entry| &**entry)
     }
 
     /// An organization's feed; the first entry's `seq` is 1.

@@ -1,12 +1,13 @@
 //! The rows of one organization.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use connector_sdk::RemoteId;
 use model::{
     CollectionId, ConflictId, ConnectionId, IntentId, LinkId, MirrorId, PartKey, QuarantineId, RecordId,
 };
+use sync::history::{HistoryEntry, KEPT_PER_RECORD};
 use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Mirror, Pairing, Quarantine, Record};
 
 use super::links::Links;
@@ -25,9 +26,20 @@ pub(super) struct Tenant {
     pub(super) quarantine: BTreeMap<CollectionId, BTreeMap<RemoteId, Box<Quarantine>>>,
     pub(super) pairings: BTreeMap<CollectionId, BTreeMap<RecordId, Pairing>>,
     pub(super) feed: Vec<FeedEntry>,
+    /// Of each record, oldest first.
+    pub(super) history: BTreeMap<RecordId, VecDeque<Box<HistoryEntry>>>,
 }
 
 impl Tenant {
+    /// Appends to a record's history; beyond the bound its oldest entry goes.
+    pub(super) fn tell(&mut self, entry: Box<HistoryEntry>) {
+        let told = self.history.entry(entry.record.clone()).or_default();
+        told.push_back(entry);
+        if i64::try_from(told.len()).is_ok_and(|len| len > KEPT_PER_RECORD) {
+            told.pop_front();
+        }
+    }
+
     /// The id of the collection that is this remote one. An organization has a handful.
     pub(super) fn collection_of(&self, connection: &ConnectionId, remote: &RemoteId) -> Option<CollectionId> {
         let found = self

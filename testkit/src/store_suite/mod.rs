@@ -6,6 +6,7 @@
 pub mod commits;
 pub mod effects;
 pub mod feed;
+pub mod history;
 pub mod linking;
 pub mod queue;
 pub mod reads;
@@ -15,7 +16,8 @@ pub mod world;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::OrganizationId;
+use model::{OrganizationId, RecordId};
+use sync::history::HistoryEntry;
 use sync::ports::{Jobs, Store};
 use sync::state::{Connection, FeedEntry};
 
@@ -33,6 +35,13 @@ pub trait Subject: Send + Sync {
 
     /// An organization's whole feed, in order.
     async fn feed(&self, organization: &OrganizationId) -> anyhow::Result<Vec<(i64, FeedEntry)>>;
+
+    /// A record's whole history, newest first.
+    async fn history(
+        &self,
+        organization: &OrganizationId,
+        record: &RecordId,
+    ) -> anyhow::Result<Vec<HistoryEntry>>;
 }
 
 /// Makes a test of every case. The argument is an async function that answers with a fresh [`Subject`].
@@ -77,6 +86,11 @@ macro_rules! store_suite {
         $crate::store_suite!(@cases $make, feed:
             the_feed_is_dense_and_in_order_under_concurrent_commits,
             a_commit_that_fails_leaves_no_gap_in_the_feed,
+        );
+        $crate::store_suite!(@cases $make, history:
+            history_reads_back_newest_first_for_each_record,
+            the_oldest_history_of_a_record_goes_beyond_the_bound,
+            a_commit_that_fails_leaves_no_history,
         );
         $crate::store_suite!(@cases $make, queue:
             a_lane_is_worked_on_by_one_at_a_time,

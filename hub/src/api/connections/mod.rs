@@ -222,7 +222,7 @@ async fn remove(caller: Caller, Id(id): Id<ConnectionId>) -> Result<StatusCode, 
     stop_jobs(&caller, &id).await?;
     let gone = caller
         .store()
-        .delete_connection(&caller.organization, &id, &caller.origin())
+        .delete_connection(&caller.organization, &id, &caller.origin(), &caller.cause())
         .await?;
     if !gone {
         return Err(ApiError::not_found("connection"));

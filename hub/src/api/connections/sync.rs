@@ -45,7 +45,7 @@ pub(super) async fn start(
         let cancel = caller.state().stopping().child_token();
         // Dropped with the request: a client that leaves ends the reading at the provider too.
         let guard = cancel.clone().drop_guard();
-        let engine = caller.state().engine();
+        let engine = caller.engine();
         let planned = engine.dry_run(&caller.organization, &id, &cancel).await;
         drop(guard);
         let planned = planned.map_err(|error| ApiError::from_provider(&error))?;

@@ -69,7 +69,7 @@ async fn create(
     let digest = body.digest;
     let make = async {
         let (calendar, fields) = input::new_event(body.value)?;
-        let engine = caller.state().engine();
+        let engine = caller.engine();
         let record = engine
             .create(&caller.organization, &calendar, fields, caller.origin())
             .await;
@@ -112,7 +112,7 @@ async fn patch(
 ) -> Result<Response, ApiError> {
     found(&caller, &id).await?;
     let patch = input::changes(body.value)?;
-    let engine = caller.state().engine();
+    let engine = caller.engine();
     engine
         .patch(&caller.organization, &id, version, patch, caller.origin())
         .await?;
@@ -130,7 +130,6 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     found(&caller, &id).await?;
     caller
-        .state()
         .engine()
         .delete(&caller.organization, &id, version, caller.origin())
         .await?;

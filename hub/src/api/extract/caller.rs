@@ -5,9 +5,12 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use model::{ApiKeyId, OrganizationId};
 use store::SqliteStore;
+use sync::engine::Engine;
+use sync::history::Cause;
 use sync::state::Origin;
 
 use crate::api::error::{ApiError, Code};
+use crate::api::layers::RequestId;
 use crate::state::AppState;
 
 /// A known API key, and all that its organization may reach.
@@ -17,6 +20,7 @@ pub struct Caller {
     pub organization: OrganizationId,
     /// The key.
     pub key: ApiKeyId,
+    request: Option<String>,
     state: AppState,
 }
 
@@ -33,6 +37,18 @@ impl Caller {
         &self.state
     }
 
+    /// The sync engine, for this request: the history of what it changes names the request and its key.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.state.engine().caused_by(self.cause())
+    }
+
+    /// Through what this caller's changes come.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        Cause::request(self.request.clone(), self.key.to_string())
+    }
+
     /// Who is named as the author of this caller's changes.
     #[must_use]
     pub fn origin(&self) -> Origin {
@@ -44,6 +60,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let request = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         let secret = parts
             .headers
             .get(AUTHORIZATION)
@@ -63,6 +80,7 @@ impl FromRequestParts<AppState> for Caller {
         Ok(Self {
             organization,
             key,
+            request,
             state: state.clone(),
         })
     }

@@ -198,6 +198,14 @@ pub(super) fn target(object: &RemoteObject) -> Target {
     }
 }
 
+/// The write, of the subject's kind.
+pub(super) fn of_kind(subject: &dyn Subject, write: Write) -> Write {
+    Write {
+        kind: subject.kind(),
+        ..write
+    }
+}
+
 /// Carries out one write.
 pub(super) async fn apply(
     subject: &dyn Subject,
@@ -205,6 +213,7 @@ pub(super) async fn apply(
     write: Write,
 ) -> Result<Result<Applied, Error>> {
     let ctx = subject.context();
+    let write = of_kind(subject, write);
     let mut outcomes = push(subject)?.apply(&ctx, collection, &[write]).await;
     anyhow::ensure!(outcomes.len() == 1, "one write has {} outcomes", outcomes.len());
     outcomes.pop().context("unreachable: there is one outcome")

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use connector_sdk::{Error, ErrorKind, Listing, Retry};
 
-use super::case::{all, apply, cases, create, pages, pull, push, reads, writes};
+use super::case::{all, apply, cases, create, of_kind, pages, pull, push, reads, writes};
 use super::{Subject, collection, sample};
 
 cases![
@@ -41,7 +41,7 @@ fn check(subject: &dyn Subject, error: &Error) -> Result<()> {
 
 async fn a_token_revoked_between_pages_ends_the_stream_without_a_cursor(subject: &dyn Subject) -> Result<()> {
     for title in ["one", "two", "three", "four", "five"] {
-        subject.put(&sample::event(title)).await?;
+        subject.put(&sample::plain(subject.kind(), title)).await?;
     }
     let collection = collection(subject).await?;
     let in_one_page = all(subject, &collection, None).await?.len() == 1;
@@ -68,14 +68,14 @@ async fn a_token_revoked_between_pages_ends_the_stream_without_a_cursor(subject:
 
 async fn every_facet_says_that_the_credentials_are_refused(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let id = subject.put(&sample::event("there")).await?;
+    let id = subject.put(&sample::plain(subject.kind(), "there")).await?;
     subject.revoke().await?;
     let ctx = subject.context();
     let listed = pull(subject)?.collections(&ctx).await;
     check(subject, &listed.err().context("collections are listed")?)?;
     let fetched = pull(subject)?.fetch(&ctx, &collection, &[id]).await;
     check(subject, &fetched.err().context("an object is fetched")?)?;
-    let write = create(30, sample::event("refused"));
+    let write = of_kind(subject, create(30, sample::plain(subject.kind(), "refused")));
     let written = apply(subject, &collection, write.clone()).await?;
     check(subject, &written.err().context("an object is written")?)?;
     let probed = push(subject)?.probe(&ctx, &collection, &write).await;

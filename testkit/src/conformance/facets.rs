@@ -79,7 +79,7 @@ async fn imported_credentials_are_checked_before_use(subject: &dyn Subject) -> R
 
 async fn collections_name_kind_access_and_title(subject: &dyn Subject) -> Result<()> {
     let listed = collection(subject).await?;
-    ensure!(listed.kind == Kind::Event, "its kind is {:?}", listed.kind);
+    ensure!(listed.kind == subject.kind(), "its kind is {:?}", listed.kind);
     ensure!(
         listed.access == Access::ReadWrite,
         "its access is {:?}",

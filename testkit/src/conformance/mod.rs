@@ -30,7 +30,12 @@ pub trait Subject: Send + Sync {
     /// A context with working credentials.
     fn context(&self) -> Context;
 
-    /// The id of an empty, writable collection of events. A full pull of it takes several pages from three objects
+    /// The kind that is exchanged with it.
+    fn kind(&self) -> Kind {
+        Kind::Event
+    }
+
+    /// The id of an empty, writable collection of that kind. A full pull of it takes several pages from three objects
     /// on, unless the provider has no pages.
     fn collection(&self) -> RemoteId;
 
@@ -85,7 +90,7 @@ pub async fn run<S: Subject>(fresh: impl AsyncFn() -> anyhow::Result<S>) -> anyh
     let mut checked = 0;
     for case in cases() {
         let subject = fresh().await?;
-        let capability = subject.connector().capability(Kind::Event);
+        let capability = subject.connector().capability(subject.kind());
         if !(case.needs)(&capability) {
             continue;
         }
@@ -126,9 +131,9 @@ async fn collection(subject: &dyn Subject) -> anyhow::Result<RemoteCollection> {
         .ok_or_else(|| anyhow::anyhow!("`collections` leaves {wanted} out"))
 }
 
-/// The capability for events.
+/// The capability for the subject's kind.
 fn capability(subject: &dyn Subject) -> Capability {
-    subject.connector().capability(Kind::Event)
+    subject.connector().capability(subject.kind())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use connector_sdk::{Change, Coverage, ErrorKind, Known, Listing, Page, PullRequest, RemoteId};
 use futures::StreamExt as _;
-use model::{FieldPath, Kind, PartKey};
+use model::{FieldPath, PartKey};
 
 use super::case::{all, cases, cursor, fetch, objects, pages, pull, reads, store, target, update, writes};
 use super::{Subject, collection, sample};
@@ -51,7 +51,7 @@ const TITLES: [&str; 5] = ["one", "two", "three", "four", "five"];
 async fn put_all(subject: &dyn Subject) -> Result<Vec<RemoteId>> {
     let mut ids = Vec::new();
     for title in TITLES {
-        ids.push(subject.put(&sample::event(title)).await?);
+        ids.push(subject.put(&sample::plain(subject.kind(), title)).await?);
     }
     Ok(ids)
 }
@@ -107,7 +107,7 @@ async fn a_delta_holds_what_changed_since_its_cursor(subject: &dyn Subject) -> R
     let collection = collection(subject).await?;
     let since = cursor(subject, &collection).await?;
     subject.retitle(&put[1], "two, changed").await?;
-    let added = subject.put(&sample::event("six")).await?;
+    let added = subject.put(&sample::plain(subject.kind(), "six")).await?;
     let pages = all(subject, &collection, Some(&since)).await?;
     ensure!(
         pages.iter().all(|page| page.listing == Listing::Delta),
@@ -122,7 +122,7 @@ async fn a_delta_holds_what_changed_since_its_cursor(subject: &dyn Subject) -> R
                     object
                         .content
                         .fields
-                        .get("title")
+                        .get(sample::names(subject.kind())[0])
                         .and_then(|title| title.as_str()),
                 ));
             }
@@ -147,12 +147,13 @@ async fn a_delta_laid_over_what_was_there_is_what_is_there(subject: &dyn Subject
     let since = cursor(subject, &collection).await?;
     subject.retitle(&put[1], "two, changed").await?;
     let mut cleared = fetch(subject, &collection, &put[1]).await?;
-    cleared.content.fields.remove("location");
+    let [_, place, _] = sample::names(subject.kind());
+    cleared.content.fields.remove(place);
     let clear = update(
         target(&cleared),
         PartKey::MASTER,
         cleared.content,
-        &[FieldPath::master("location")],
+        &[FieldPath::master(place)],
     );
     let stored = store(subject, &collection, clear).await?;
     let fetched = fetch(subject, &collection, &put[1]).await?;
@@ -258,13 +259,15 @@ async fn fetch_answers_every_id_once(subject: &dyn Subject) -> Result<()> {
 }
 
 async fn objects_are_canonical_and_keep_what_the_provider_sent(subject: &dyn Subject) -> Result<()> {
-    subject.put(&sample::meeting("canonical")).await?;
+    subject
+        .put(&sample::with_people(subject.kind(), "canonical"))
+        .await?;
     let collection = collection(subject).await?;
     let capability = super::capability(subject);
     for object in objects(subject, &collection).await? {
         ensure!(!object.raw.is_empty(), "what the provider sent is not kept");
-        ensure!(object.kind == Kind::Event, "its kind is {:?}", object.kind);
-        let canonical = Kind::Event.schema().canonical(object.content.fields.clone())?;
+        ensure!(object.kind == subject.kind(), "its kind is {:?}", object.kind);
+        let canonical = subject.kind().schema().canonical(object.content.fields.clone())?;
         ensure!(canonical == object.content.fields, "its fields are not canonical");
         ensure!(
             object.content.fields.values().all(|value| !value.is_null()),

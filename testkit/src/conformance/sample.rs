@@ -1,7 +1,49 @@
-//! Events that every calendar can hold.
+//! Records that every provider of their kind can hold.
 
-use model::{Content, Fields, PartKey, series};
+use model::{Content, Fields, Kind, PartKey, series};
 use serde_json::{Value, json};
+
+/// The names of three optional fields of a kind: what a record is called, where it belongs, and what is noted of it.
+#[must_use]
+pub const fn names(kind: Kind) -> [&'static str; 3] {
+    match kind {
+        Kind::Event => ["title", "location", "description"],
+        Kind::Contact => ["display_name", "company", "notes"],
+        Kind::Calendar => ["name", "zone", "description"],
+    }
+}
+
+/// A record of a kind.
+#[must_use]
+pub fn plain(kind: Kind, title: &str) -> Content {
+    match kind {
+        Kind::Event => event(title),
+        Kind::Contact => contact(title),
+        Kind::Calendar => Content::new(fields(json!({"name": title, "description": "For coffee"}))),
+    }
+}
+
+/// A record of a kind in which people stand.
+#[must_use]
+pub fn with_people(kind: Kind, title: &str) -> Content {
+    match kind {
+        Kind::Event => meeting(title),
+        Kind::Contact | Kind::Calendar => plain(kind, title),
+    }
+}
+
+/// A contact.
+#[must_use]
+pub fn contact(name: &str) -> Content {
+    Content::new(fields(json!({
+        "display_name": name,
+        "company": "Room 1",
+        "notes": {"text": "Bring coffee"},
+        "emails": [{"address": "grace@example.org", "label": "work"}, {"address": "zoe@example.net"}],
+        "phones": [{"number": "+49 30 1234", "label": "mobile"}],
+        "birthday": "1985-04-01",
+    })))
+}
 
 /// A single event.
 #[must_use]

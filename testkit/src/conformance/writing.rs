@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result, ensure};
 use connector_sdk::{Applied, Conditional, ErrorKind, Notifies, RemoteObject, Target};
-use model::{Content, FieldPath, PartKey};
+use model::{Content, FieldPath, Kind, PartKey};
 use serde_json::json;
 
 use super::case::{
-    all, apply, cases, create, cursor, delete, fetch, objects, push, store, target, update, writes,
+    all, apply, cases, create, cursor, delete, fetch, objects, of_kind, push, store, target, update, writes,
 };
 use super::{Subject, collection, sample};
 
@@ -43,26 +43,31 @@ cases![
     (a_projection_is_what_is_read_back, "P2", writes),
 ];
 
-fn titled(content: &Content, title: &str) -> Content {
+fn titled(subject: &dyn Subject, content: &Content, title: &str) -> Content {
     let mut content = content.clone();
-    content.fields.insert("title".to_owned(), json!(title));
+    content.fields.insert(title_of(subject).to_owned(), json!(title));
     content
+}
+
+fn title_of(subject: &dyn Subject) -> &'static str {
+    let [title, _, _] = sample::names(subject.kind());
+    title
 }
 
 async fn a_stale_write_is_refused_and_changes_nothing(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let id = subject.put(&sample::event("ours")).await?;
+    let id = subject.put(&sample::plain(subject.kind(), "ours")).await?;
     let read = fetch(subject, &collection, &id).await?;
     ensure!(
         read.version.is_some(),
         "an object has no version to be conditional on"
     );
     subject.retitle(&id, "theirs").await?;
-    let title = [FieldPath::master("title")];
+    let title = [FieldPath::master(title_of(subject))];
     let stale_update = update(
         target(&read),
         PartKey::MASTER,
-        titled(&read.content, "mine"),
+        titled(subject, &read.content, "mine"),
         &title,
     );
     for write in [stale_update, delete(target(&read))] {
@@ -76,18 +81,18 @@ async fn a_stale_write_is_refused_and_changes_nothing(subject: &dyn Subject) -> 
     }
     let now = fetch(subject, &collection, &id).await?;
     ensure!(
-        now.content.fields["title"] == "theirs",
+        now.content.fields[title_of(subject)] == "theirs",
         "the other's edit is lost"
     );
     let fresh = update(
         target(&now),
         PartKey::MASTER,
-        titled(&now.content, "mine"),
+        titled(subject, &now.content, "mine"),
         &title,
     );
     let written = store(subject, &collection, fresh).await?;
     ensure!(
-        written.content.fields["title"] == "mine",
+        written.content.fields[title_of(subject)] == "mine",
         "a fresh write is not carried out"
     );
     ensure!(
@@ -100,7 +105,7 @@ async fn a_stale_write_is_refused_and_changes_nothing(subject: &dyn Subject) -> 
 async fn a_create_is_found_by_its_intent_and_never_doubled(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
     let ctx = subject.context();
-    let write = create(1, sample::event("once"));
+    let write = of_kind(subject, create(1, sample::plain(subject.kind(), "once")));
     let before = push(subject)?.probe(&ctx, &collection, &write).await?;
     ensure!(before.is_none(), "it is found before it is made");
     let made = store(subject, &collection, write.clone()).await?;
@@ -117,7 +122,12 @@ async fn a_create_is_found_by_its_intent_and_never_doubled(subject: &dyn Subject
         ),
         Ok(applied) => anyhow::bail!("it is made twice: {applied:?}"),
     }
-    let other = store(subject, &collection, create(2, sample::event("another"))).await?;
+    let other = store(
+        subject,
+        &collection,
+        create(2, sample::plain(subject.kind(), "another")),
+    )
+    .await?;
     ensure!(other.id != made.id, "two intents make one object");
     let there = objects(subject, &collection).await?;
     ensure!(there.len() == 2, "there are {} objects", there.len());
@@ -129,7 +139,7 @@ async fn a_create_whose_answer_was_lost_can_be_found(subject: &dyn Subject) -> R
     if !subject.lose_next_answer().await {
         return Ok(());
     }
-    let write = create(3, sample::event("lost"));
+    let write = of_kind(subject, create(3, sample::plain(subject.kind(), "lost")));
     let Err(error) = apply(subject, &collection, write.clone()).await? else {
         anyhow::bail!("a lost answer is called a success");
     };
@@ -143,7 +153,7 @@ async fn a_create_whose_answer_was_lost_can_be_found(subject: &dyn Subject) -> R
 
 async fn deleting_what_is_not_there_succeeds(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let id = subject.put(&sample::event("gone")).await?;
+    let id = subject.put(&sample::plain(subject.kind(), "gone")).await?;
     let read = fetch(subject, &collection, &id).await?;
     for _ in 0..2 {
         let applied = apply(subject, &collection, delete(target(&read))).await??;
@@ -178,11 +188,20 @@ async fn a_failed_write_does_not_stop_the_next(subject: &dyn Subject) -> Result<
         raw: None,
         series: None,
     };
-    let title = [FieldPath::master("title")];
-    let bad = update(absent, PartKey::MASTER, sample::event("nowhere"), &title);
-    let good = create(4, sample::event("somewhere"));
+    let title = [FieldPath::master(title_of(subject))];
+    let bad = update(
+        absent,
+        PartKey::MASTER,
+        sample::plain(subject.kind(), "nowhere"),
+        &title,
+    );
+    let good = create(4, sample::plain(subject.kind(), "somewhere"));
     let outcomes = push(subject)?
-        .apply(&subject.context(), &collection, &[bad, good])
+        .apply(
+            &subject.context(),
+            &collection,
+            &[bad, good].map(|write| of_kind(subject, write)),
+        )
         .await;
     let [Err(first), Ok(Applied::Stored(_))] = &outcomes[..] else {
         anyhow::bail!("a write that fails and one that does not come to {outcomes:?}");
@@ -200,13 +219,18 @@ async fn a_failed_write_does_not_stop_the_next(subject: &dyn Subject) -> Result<
 
 async fn what_is_answered_is_what_is_stored(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let made = store(subject, &collection, create(5, sample::meeting("stored"))).await?;
+    let made = store(
+        subject,
+        &collection,
+        create(5, sample::with_people(subject.kind(), "stored")),
+    )
+    .await?;
     same(&made, &fetch(subject, &collection, &made.id).await?)?;
-    let title = [FieldPath::master("title")];
+    let title = [FieldPath::master(title_of(subject))];
     let change = update(
         target(&made),
         PartKey::MASTER,
-        titled(&made.content, "stored anew"),
+        titled(subject, &made.content, "stored anew"),
         &title,
     );
     let changed = store(subject, &collection, change).await?;
@@ -226,16 +250,19 @@ fn same(answered: &RemoteObject, read: &RemoteObject) -> Result<()> {
 
 async fn an_update_changes_what_it_names_and_nothing_else(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let id = subject.put(&sample::meeting("before")).await?;
+    let id = subject
+        .put(&sample::with_people(subject.kind(), "before"))
+        .await?;
     let read = fetch(subject, &collection, &id).await?;
-    let mut wanted = titled(&read.content, "after");
-    wanted.fields.insert("location".to_owned(), json!("Elsewhere"));
-    wanted.fields.remove("description");
+    let mut wanted = titled(subject, &read.content, "after");
+    let [_, place, notes] = sample::names(subject.kind());
+    wanted.fields.insert(place.to_owned(), json!("Elsewhere"));
+    wanted.fields.remove(notes);
     let write = update(
         target(&read),
         PartKey::MASTER,
         wanted,
-        &[FieldPath::master("title")],
+        &[FieldPath::master(title_of(subject))],
     );
     let written = store(subject, &collection, write).await?;
     let shared = |path: &FieldPath| !matches!(path.field.as_str(), "sequence" | "updated_at" | "created_at");
@@ -246,11 +273,11 @@ async fn an_update_changes_what_it_names_and_nothing_else(subject: &dyn Subject)
         .filter(shared)
         .collect();
     ensure!(
-        differences == [FieldPath::master("title")],
+        differences == [FieldPath::master(title_of(subject))],
         "it changes {differences:?}"
     );
     ensure!(
-        written.content.fields["title"] == "after",
+        written.content.fields[title_of(subject)] == "after",
         "it does not change the title"
     );
     Ok(())
@@ -258,27 +285,27 @@ async fn an_update_changes_what_it_names_and_nothing_else(subject: &dyn Subject)
 
 async fn a_field_that_is_cleared_is_gone(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let id = subject.put(&sample::event("cleared")).await?;
+    let id = subject.put(&sample::plain(subject.kind(), "cleared")).await?;
     let read = fetch(subject, &collection, &id).await?;
     let mut wanted = read.content.clone();
-    wanted.fields.remove("location");
+    let [_, place, _] = sample::names(subject.kind());
+    wanted.fields.remove(place);
     let write = update(
         target(&read),
         PartKey::MASTER,
         wanted,
-        &[FieldPath::master("location")],
+        &[FieldPath::master(place)],
     );
     let written = store(subject, &collection, write).await?;
-    ensure!(
-        !written.content.fields.contains_key("location"),
-        "it is still there"
-    );
+    ensure!(!written.content.fields.contains_key(place), "it is still there");
     Ok(())
 }
 
 async fn writing_back_what_was_read_changes_nothing(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    let id = subject.put(&sample::meeting("unchanged")).await?;
+    let id = subject
+        .put(&sample::with_people(subject.kind(), "unchanged"))
+        .await?;
     let read = fetch(subject, &collection, &id).await?;
     let paths: Vec<FieldPath> = read
         .content
@@ -304,8 +331,17 @@ async fn writing_back_what_was_read_changes_nothing(subject: &dyn Subject) -> Re
 }
 
 async fn nobody_is_notified(subject: &dyn Subject) -> Result<()> {
+    if subject.kind() != Kind::Event {
+        // Nobody is invited to anything else.
+        return Ok(());
+    }
     let collection = collection(subject).await?;
-    let made = store(subject, &collection, create(6, sample::meeting("quiet"))).await?;
+    let made = store(
+        subject,
+        &collection,
+        create(6, sample::with_people(subject.kind(), "quiet")),
+    )
+    .await?;
     let mut moved = made.content.clone();
     moved.fields.insert(
         "start".to_owned(),
@@ -326,7 +362,12 @@ async fn nobody_is_notified(subject: &dyn Subject) -> Result<()> {
 async fn an_own_write_comes_back_as_it_was_answered(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
     let since = cursor(subject, &collection).await?;
-    let made = store(subject, &collection, create(7, sample::event("echo"))).await?;
+    let made = store(
+        subject,
+        &collection,
+        create(7, sample::plain(subject.kind(), "echo")),
+    )
+    .await?;
     let pages = all(subject, &collection, Some(&since)).await?;
     let changes: Vec<_> = pages.iter().flat_map(|page| &page.changes).collect();
     let [connector_sdk::Change::Present(echo)] = changes[..] else {
@@ -338,7 +379,12 @@ async fn an_own_write_comes_back_as_it_was_answered(subject: &dyn Subject) -> Re
 
 async fn a_projection_is_its_own_projection(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
-    for content in [sample::event("p"), sample::meeting("p"), sample::series("p")] {
+    let kind = subject.kind();
+    let mut samples = vec![sample::plain(kind, "p"), sample::with_people(kind, "p")];
+    if kind == Kind::Event {
+        samples.push(sample::series("p"));
+    }
+    for content in samples {
         let once = subject.connector().project(&collection, &content);
         let twice = subject.connector().project(&collection, &once);
         let differences = once.differences(&twice);
@@ -353,7 +399,10 @@ async fn a_projection_is_its_own_projection(subject: &dyn Subject) -> Result<()>
 async fn a_projection_is_what_is_read_back(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
     let capability = super::capability(subject);
-    for (number, content) in [(8, sample::event("read back")), (9, sample::meeting("read back"))] {
+    for (number, content) in [
+        (8, sample::plain(subject.kind(), "read back")),
+        (9, sample::with_people(subject.kind(), "read back")),
+    ] {
         let projected = subject.connector().project(&collection, &content);
         let stored = store(subject, &collection, create(number, content)).await?;
         for path in projected.paths().filter(|path| capability.writes(&path.field)) {

@@ -57,6 +57,7 @@ pub(super) fn series_model(kind: Kind, quirks: &Quirks) -> SeriesModel {
         (Kind::Contact | Kind::Calendar, _) => SeriesModel::None,
         (Kind::Event, Layout::Whole) => SeriesModel::Whole,
         (Kind::Event, Layout::PerPart) => SeriesModel::PerPart,
+        (Kind::Event, Layout::Instances) => SeriesModel::Instances,
     }
 }
 

@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use model::{Content, FieldPath, PartKey};
 use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::quirks::Mails;
+use super::state::State;
 
 /// What a write was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,4 +45,88 @@ pub struct HubWrite {
     pub complement_lost: bool,
     /// Whether people were mailed because of it (invariant 16).
     pub mailed: bool,
+}
+
+/// A record before a write.
+#[derive(Default)]
+pub(super) struct Earlier {
+    content: Option<Content>,
+    served: Content,
+    complement: Map<String, Value>,
+}
+
+impl Earlier {
+    pub(super) fn of(state: &mut State, shelf: &str, record: &str) -> Self {
+        let content = state.truth.content(shelf, record);
+        let notes = state.shelf(shelf).notes.get(record);
+        Self {
+            content,
+            served: notes.map(|notes| notes.served.clone()).unwrap_or_default(),
+            complement: notes.map(|notes| notes.complement.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Writes down what a write did.
+pub(super) fn note(
+    state: &mut State,
+    shelf: &str,
+    record: &str,
+    part: &PartKey,
+    action: Act,
+    changed: BTreeSet<FieldPath>,
+    earlier: Earlier,
+) {
+    let after = state.truth.content(shelf, record);
+    let nothing = Content::default();
+    let before = earlier.content.as_ref().unwrap_or(&nothing);
+    let overwritten = before.differences(after.as_ref().unwrap_or(&nothing));
+    let unseen = overwritten
+        .into_iter()
+        .filter(|path| before.get(path) != earlier.served.get(path))
+        .collect();
+    let kept = state
+        .shelf(shelf)
+        .notes
+        .get(record)
+        .map(|notes| &notes.complement);
+    let complement_lost = after.is_some()
+        && earlier
+            .complement
+            .iter()
+            .any(|(name, value)| kept.and_then(|kept| kept.get(name)) != Some(value));
+    let guests = |content: Option<&Content>| content.is_some_and(|content| has_guests(content, part));
+    let told = match state.quirks.mails {
+        Mails::Never => false,
+        Mails::Suppressible => state.forgets_silence,
+        Mails::Always => true,
+    };
+    let people = [earlier.content.as_ref(), after.as_ref()];
+    let mailed = told && people.into_iter().any(guests);
+    state.mails += u64::from(mailed);
+    state.writes += 1;
+    state.log.push(HubWrite {
+        collection: shelf.to_owned(),
+        id: record.to_owned(),
+        part: part.clone(),
+        action,
+        changed,
+        before: earlier.content,
+        after,
+        unseen,
+        complement_lost,
+        mailed,
+    });
+}
+
+/// Whether somebody is invited to this part.
+fn has_guests(content: &Content, part: &PartKey) -> bool {
+    let own = content
+        .overrides
+        .get(part)
+        .and_then(|fields| fields.get("attendees"));
+    let guests = own.or_else(|| content.fields.get("attendees"));
+    guests
+        .and_then(Value::as_array)
+        .is_some_and(|guests| !guests.is_empty())
 }

@@ -12,8 +12,9 @@ use rand::Rng as _;
 
 use super::connector::SimConnector;
 use super::fault::Operation;
+use super::objects::Mark;
 use super::quirks::{Deltas, Hiding};
-use super::state::{Mark, State};
+use super::state::State;
 
 /// How likely a cursor is dead on arrival, where cursors die.
 const DEAD_CURSORS: f64 = 0.25;
@@ -284,7 +285,7 @@ fn next_page(
     }
     let mut changes = Vec::with_capacity(left.len());
     for (_, id) in left {
-        changes.extend(row(state, request, &id, everything));
+        changes.extend(row(state, request, &id, reading.since));
     }
     // Masters before what overrides them.
     changes.sort_by_key(|change| matches!(change, Change::Present(object) if object.series.is_some()));
@@ -303,7 +304,7 @@ fn next_page(
 }
 
 /// What a page says of one row; nothing of one that lies in the overlap and that the hub has as it is.
-fn row(state: &mut State, request: PullRequest<'_>, id: &RemoteId, everything: bool) -> Option<Change> {
+fn row(state: &mut State, request: PullRequest<'_>, id: &RemoteId, since: Option<i64>) -> Option<Change> {
     let collection = request.collection.id.0.as_str();
     if let Some(change) = unreadable(state, collection, id) {
         return Some(change);
@@ -311,9 +312,15 @@ fn row(state: &mut State, request: PullRequest<'_>, id: &RemoteId, everything: b
     let seen = state.shelves.get(collection)?.objects.get(id);
     let version = seen.and_then(|seen| seen.object.version.clone());
     if is_known(request, id, version.as_ref()) {
-        return (everything || state.quirks.timestamps.is_none()).then(|| Change::Unchanged(id.clone()));
+        return (since.is_none() || state.quirks.timestamps.is_none()).then(|| Change::Unchanged(id.clone()));
     }
-    Some(shown(state, collection, id))
+    let change = shown(state, collection, id);
+    let Some(since) = since.filter(|_| state.quirks.sparse_deltas) else {
+        return Some(change);
+    };
+    let seen = state.shelves.get(collection)?.objects.get(id);
+    let sparse = seen.map(|seen| seen.sparse(|mark| order(state, mark) >= since));
+    Some(sparse.map_or(change, |object| Change::Present(Box::new(object))))
 }
 
 fn is_known(request: PullRequest<'_>, id: &RemoteId, version: Option<&RemoteVersion>) -> bool {

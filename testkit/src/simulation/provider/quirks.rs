@@ -19,6 +19,10 @@ pub enum Layout {
     /// Master and each override are objects of their own; cancelled ones too, or listed by the master (Google Calendar,
     /// <https://developers.google.com/workspace/calendar/api/guides/recurringevents>).
     PerPart,
+    /// Master and each changed occurrence are objects of their own. A cancelled one is none: the master lists it, and
+    /// nothing brings it back (Microsoft Graph's `cancelledOccurrences`:
+    /// <https://learn.microsoft.com/en-us/graph/api/resources/event>).
+    Instances,
 }
 
 /// What an object's version is worth.
@@ -195,6 +199,9 @@ quirks! {
     own_uid: bool = false;
     /// What deltas say.
     deltas: Deltas = Deltas::Full;
+    /// Deltas say of an object only what changed, `null` for what was cleared (Microsoft Graph's deltas of directory
+    /// objects: <https://learn.microsoft.com/en-us/graph/delta-query-overview>).
+    sparse_deltas: bool = false;
     /// History is told by coarse times of change instead of a counter; the connector reads again what lies within an
     /// overlap, and pages by time and id.
     timestamps: Option<Timestamps> = None;
@@ -247,8 +254,13 @@ impl Quirks {
     #[must_use]
     pub fn random(rng: &mut impl Rng, kind: Kind) -> Self {
         let mut quirks = Self::NONE;
-        if kind == Kind::Event && rng.random_bool(0.5) {
-            quirks.layout = Layout::PerPart;
+        if kind == Kind::Event {
+            quirks.layout = pick(
+                rng,
+                0.6,
+                quirks.layout,
+                &[Layout::PerPart, Layout::PerPart, Layout::Instances],
+            );
         }
         if rng.random_bool(0.125) {
             return quirks;
@@ -274,6 +286,7 @@ impl Quirks {
         );
         self.whole_put = rng.random_bool(0.4);
         self.deltas = pick(rng, 0.3, self.deltas, &[Deltas::NoDeletes, Deltas::None]);
+        self.sparse_deltas = self.deltas != Deltas::None && rng.random_bool(0.2);
         if rng.random_bool(0.25) {
             self.timestamps = Some(Timestamps {
                 granularity_ms: *[1, 1_000, 60_000].choose(rng).unwrap_or(&1_000),

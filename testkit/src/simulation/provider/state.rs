@@ -1,47 +1,21 @@
-//! What the provider holds beside the records themselves: versions, the order and time of changes, what is out of
-//! sight, and what the connector was shown.
+//! What the provider holds beside the records themselves: collections, what is out of sight, trouble to come.
 //!
 //! Records and their layout as objects are those of the reference provider ([`connector_memory`]).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use bytes::Bytes;
 use connector_memory::{MemoryConnector, MemoryProvider};
-use connector_sdk::{Context, RemoteCollection, RemoteId, RemoteObject, RemoteVersion, Write};
-use model::{Content, Kind, series};
+use connector_sdk::{Context, RemoteCollection, RemoteId, Write};
+use model::{Content, Kind};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::{Answer, Fault, Operation, Trouble};
 use super::log::HubWrite;
 use super::normal::{self, Pass};
-use super::quirks::{Quirks, Versions};
-
-/// When something last changed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
-    /// Its place in the order of all changes.
-    pub(super) seq: u64,
-    /// Its time, as coarse as the provider tells it, in epoch milliseconds.
-    pub(super) modified_ms: i64,
-    /// From when on lists and deltas show it, in epoch milliseconds.
-    pub(super) visible_ms: i64,
-    /// Whether lists showed an earlier state of it already.
-    pub(super) known_before: bool,
-}
-
-/// An object as clients see it.
-#[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) object: RemoteObject,
-    pub(super) record: String,
-    pub(super) mark: Mark,
-    /// The version at the reference provider, to know changes by.
-    inner: Option<RemoteVersion>,
-}
+use super::objects::{Mark, Seen};
+use super::quirks::Quirks;
 
 /// What is noted of a record.
 #[derive(Debug, Clone, Default)]
@@ -84,14 +58,6 @@ pub(super) struct Late {
     pub(super) ctx: Context,
     pub(super) collection: RemoteCollection,
     pub(super) write: Write,
-}
-
-/// The wire form of an object: what a `PUT` carries.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Raw {
-    pub(super) content: Content,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub(super) vendor: Map<String, Value>,
 }
 
 pub(super) struct State {
@@ -164,134 +130,6 @@ impl State {
     /// What the provider keeps of a content.
     pub(super) fn normalised(&self, content: &Content, pass: Pass) -> Content {
         normal::normalised(&self.quirks, self.kind, content, pass)
-    }
-
-    /// A mark of now.
-    fn mark(&mut self, known_before: bool) -> Mark {
-        self.seq += 1;
-        let (granularity, late) = match self.quirks.timestamps {
-            Some(times) => (times.granularity_ms.max(1), times.late_ms),
-            None => (1, 0),
-        };
-        let delay = match late {
-            1.. if !self.calm => self.rng.random_range(0..=late),
-            _ => 0,
-        };
-        Mark {
-            seq: self.seq,
-            modified_ms: self.now_ms.div_euclid(granularity) * granularity,
-            visible_ms: self.now_ms + delay,
-            known_before,
-        }
-    }
-
-    /// Lets versions, order and times follow a record that may have changed just now.
-    pub(super) fn absorb(&mut self, collection: &str, record: &str) {
-        let present = self.truth.objects(collection, record);
-        let shelf = self.shelf(collection);
-        let complement = shelf.notes.get(record).map(|notes| notes.complement.clone());
-        let complement = complement.unwrap_or_default();
-        let mut gone: Vec<RemoteId> = shelf
-            .objects
-            .iter()
-            .filter(|(id, seen)| seen.record == record && present.iter().all(|object| object.id != **id))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in gone.drain(..) {
-            let mark = self.mark(true);
-            let shelf = self.shelf(collection);
-            shelf.objects.remove(&id);
-            shelf.poisoned.remove(&id);
-            shelf.tombstones.insert(id, mark);
-        }
-        for object in present {
-            let before = self.shelf(collection).objects.get(&object.id);
-            if before.is_some_and(|before| before.inner == object.version) {
-                continue;
-            }
-            let known_before = before.is_some();
-            let mark = self.mark(known_before);
-            let vendor = if object.series.is_none() {
-                complement.clone()
-            } else {
-                Map::new()
-            };
-            let seen = self.as_seen(object, record, mark, vendor);
-            let shelf = self.shelf(collection);
-            shelf.tombstones.remove(&seen.object.id);
-            shelf.objects.insert(seen.object.id.clone(), seen);
-        }
-    }
-
-    fn as_seen(
-        &self,
-        mut object: RemoteObject,
-        record: &str,
-        mark: Mark,
-        vendor: Map<String, Value>,
-    ) -> Seen {
-        let inner = object.version.take();
-        let mut raw = Raw {
-            content: object.content.clone(),
-            vendor,
-        };
-        if self.quirks.resorts {
-            resorted(&mut raw.content);
-        }
-        object.kind = self.kind;
-        object.raw = serde_json::to_vec(&raw).map(Bytes::from).unwrap_or_default();
-        object.version = self.version(&mark, &object.raw);
-        Seen {
-            object,
-            record: record.to_owned(),
-            mark,
-            inner,
-        }
-    }
-
-    fn version(&self, mark: &Mark, raw: &Bytes) -> Option<RemoteVersion> {
-        let version = match self.quirks.versions {
-            Versions::Strong => format!("\"{}\"", mark.seq),
-            Versions::Weak => format!("W/\"{}\"", mark.seq),
-            Versions::Second => {
-                let mut hasher = DefaultHasher::new();
-                raw.hash(&mut hasher);
-                format!("{}-{:016x}", mark.modified_ms.div_euclid(1_000), hasher.finish())
-            }
-            Versions::None => return None,
-        };
-        Some(RemoteVersion(version))
-    }
-
-    /// Something about the object changed that is no matter of its clients': its version and place in the order.
-    pub(super) fn stir(&mut self, collection: &str, id: &RemoteId) {
-        let mark = self.mark(true);
-        let seen = self.shelf(collection).objects.get(id);
-        let Some(raw) = seen.map(|seen| seen.object.raw.clone()) else {
-            return;
-        };
-        let version = self.version(&mark, &raw);
-        if let Some(seen) = self.shelf(collection).objects.get_mut(id) {
-            seen.mark = mark;
-            seen.object.version = version;
-        }
-    }
-
-    /// Something that is there came into sight again: in the next delta, as it was.
-    pub(super) fn resurface(&mut self, collection: &str, record: &str) {
-        let ids: Vec<RemoteId> = self
-            .shelf(collection)
-            .objects
-            .iter()
-            .filter(|(_, seen)| seen.record == record)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ids {
-            let mark = self.mark(true);
-            if let Some(seen) = self.shelf(collection).objects.get_mut(&id) {
-                seen.mark = mark;
-            }
-        }
     }
 
     /// What is due by now happens.
@@ -389,50 +227,5 @@ impl State {
             fault.skip -= 1;
         }
         hit.map(|index| self.faults.remove(index).trouble)
-    }
-
-    /// The object is shown to the connector.
-    pub(super) fn show(&mut self, collection: &str, id: &RemoteId) -> Option<RemoteObject> {
-        let shelf = self.shelves.get_mut(collection)?;
-        let seen = shelf.objects.get(id)?;
-        let notes = shelf.notes.entry(seen.record.clone()).or_default();
-        if seen.object.series.is_none() {
-            // The overrides move with their series, and the connector knows by how far.
-            let mut served = series::aligned(&notes.served, &seen.object.content);
-            served.fields.clone_from(&seen.object.content.fields);
-            let own = shelf.objects.values().filter(|other| other.record == seen.record);
-            let keys: BTreeSet<_> = own.filter_map(|other| part_key(other, &served)).collect();
-            served.overrides.retain(|key, _| keys.contains(key));
-            served.overrides.extend(seen.object.content.overrides.clone());
-            notes.served = served;
-        } else if let Some(key) = part_key(seen, &notes.served) {
-            let record = self.truth.content(collection, &seen.record);
-            match record.and_then(|mut record| record.overrides.remove(&key)) {
-                Some(sparse) => notes.served.overrides.insert(key, sparse),
-                None => notes.served.overrides.remove(&key),
-            };
-        }
-        Some(seen.object.clone())
-    }
-}
-
-/// The override that an object of its own is, named by the series' start in `series`.
-pub(super) fn part_key(seen: &Seen, series: &Content) -> Option<model::PartKey> {
-    let part = seen.object.series.as_ref()?;
-    let start = series::time_field(&series.fields, "start")?;
-    Some(part.original_start.part_key(&start))
-}
-
-/// Sets in another order, addresses in capitals.
-fn resorted(content: &mut Content) {
-    let all = std::iter::once(&mut content.fields).chain(content.overrides.values_mut());
-    for value in all.flat_map(|fields| fields.values_mut()) {
-        let Value::Array(elements) = value else { continue };
-        elements.reverse();
-        for element in elements {
-            if let Some(Value::String(address)) = element.get_mut("address") {
-                *address = address.to_uppercase();
-            }
-        }
     }
 }

@@ -7,15 +7,16 @@ use connector_sdk::{
     Write,
 };
 use futures::FutureExt as _;
-use model::{Content, FieldPath, IntentId, PartKey, series};
+use model::{Content, FieldPath, IntentId, PartKey};
 use serde_json::{Map, Value};
 
 use super::connector::takes;
-use super::log::{Act, HubWrite};
+use super::log::{Act, Earlier, note};
 use super::normal::Pass;
 use super::pull::is_hidden;
-use super::quirks::{Creation, Hiding, Mails, Versions};
-use super::state::{Notes, Raw, State};
+use super::put::{raw_of, replaced};
+use super::quirks::{Creation, Hiding, Layout, Versions};
+use super::state::{Notes, State};
 
 pub(super) fn carry_out(
     state: &mut State,
@@ -209,82 +210,6 @@ fn update(
     answered(state, shelf, &id, "push.update")
 }
 
-fn raw_of(write: &Write) -> Option<Raw> {
-    let target = match &write.action {
-        Action::Update { target, .. } | Action::Delete { target } => target,
-        Action::Create { .. } => return None,
-    };
-    serde_json::from_slice(target.raw.as_ref()?).ok()
-}
-
-/// What a `PUT` of the whole object comes to: the object as it was read with what the hub changes in it, and the paths
-/// in which that differs from what is there. Where no condition protects what came since, the connector reads again
-/// just before it writes.
-fn replaced(
-    state: &mut State,
-    shelf: &str,
-    id: &RemoteId,
-    write: &Write,
-    (target, content, changed): (&Target, &Content, &BTreeSet<FieldPath>),
-) -> (Content, BTreeSet<FieldPath>) {
-    let there = state.shelf(shelf).objects.get(id).map(|seen| seen.object.clone());
-    let Some(there) = there else {
-        return (content.clone(), changed.clone());
-    };
-    let conditional = state.quirks.versions == Versions::Strong;
-    let read = match raw_of(write) {
-        Some(raw) if conditional => canonical(state, raw.content),
-        Some(_) => there.content.clone(),
-        // It has nothing to start from but what the hub knows.
-        None if target.raw.is_none() && write.part.is_master() => content.clone(),
-        None => there.content.clone(),
-    };
-    let Some(key) = there.series.is_some().then_some(&write.part) else {
-        let mut whole = series::aligned(&read, content);
-        for path in changed {
-            whole.set(path, content.get(path).cloned());
-        }
-        let mut named: BTreeSet<FieldPath> = changed.clone();
-        named.extend(series::aligned(&there.content, content).differences(&whole));
-        return (whole, named);
-    };
-    // An override: its object says the whole occurrence.
-    let mut whole = content.clone();
-    let master = &content.fields;
-    let mut own = series::sparse(state.kind, master, key, &read.fields);
-    for path in changed.iter().filter(|path| path.part == *key) {
-        match content.get(path) {
-            Some(value) => own.insert(path.field.clone(), value.clone()),
-            None => own.remove(&path.field),
-        };
-    }
-    let before = series::sparse(state.kind, master, key, &there.content.fields);
-    let fields = before
-        .keys()
-        .chain(own.keys())
-        .filter(|name| before.get(*name) != own.get(*name));
-    let mut named: BTreeSet<FieldPath> = fields
-        .map(|field| FieldPath {
-            part: key.clone(),
-            field: field.clone(),
-        })
-        .collect();
-    named.extend(changed.iter().cloned());
-    whole.overrides.insert(key.clone(), own);
-    (whole, named)
-}
-
-/// What a client reads out of the wire form.
-fn canonical(state: &State, mut content: Content) -> Content {
-    let schema = state.kind.schema();
-    for fields in std::iter::once(&mut content.fields).chain(content.overrides.values_mut()) {
-        if let Ok(clean) = schema.canonical(fields.clone()) {
-            *fields = clean;
-        }
-    }
-    content
-}
-
 fn delete(
     state: &mut State,
     ctx: &Context,
@@ -296,13 +221,12 @@ fn delete(
     let id = target_id(target, &write.part);
     check_sight(state, shelf, &id, "push.delete")?;
     check_version(state, shelf, &id, target, "push.delete")?;
-    let Some(record) = state
-        .shelf(shelf)
-        .objects
-        .get(&id)
-        .map(|seen| seen.record.clone())
-    else {
-        return Ok(Applied::Gone);
+    let instances = state.quirks.layout == Layout::Instances;
+    let record = match (state.shelf(shelf).objects.get(&id), &target.series) {
+        (Some(seen), _) => seen.record.clone(),
+        // An occurrence without an object is cancelled through its series.
+        (None, Some(series)) if instances => series.series.0.clone(),
+        (None, _) => return Ok(Applied::Gone),
     };
     let earlier = Earlier::of(state, shelf, &record);
     if id.0 == record {
@@ -411,90 +335,6 @@ fn check_version(
     }
     let message = "the object changed since it was read; nothing was written";
     Err(Error::new(ErrorKind::VersionConflict, operation, message).with_status(412))
-}
-
-/// A record before a write.
-#[derive(Default)]
-struct Earlier {
-    content: Option<Content>,
-    served: Content,
-    complement: Map<String, Value>,
-}
-
-impl Earlier {
-    fn of(state: &mut State, shelf: &str, record: &str) -> Self {
-        let content = state.truth.content(shelf, record);
-        let notes = state.shelf(shelf).notes.get(record);
-        Self {
-            content,
-            served: notes.map(|notes| notes.served.clone()).unwrap_or_default(),
-            complement: notes.map(|notes| notes.complement.clone()).unwrap_or_default(),
-        }
-    }
-}
-
-/// Writes down what a write did.
-fn note(
-    state: &mut State,
-    shelf: &str,
-    record: &str,
-    part: &PartKey,
-    action: Act,
-    changed: BTreeSet<FieldPath>,
-    earlier: Earlier,
-) {
-    let after = state.truth.content(shelf, record);
-    let nothing = Content::default();
-    let before = earlier.content.as_ref().unwrap_or(&nothing);
-    let overwritten = before.differences(after.as_ref().unwrap_or(&nothing));
-    let unseen = overwritten
-        .into_iter()
-        .filter(|path| before.get(path) != earlier.served.get(path))
-        .collect();
-    let kept = state
-        .shelf(shelf)
-        .notes
-        .get(record)
-        .map(|notes| &notes.complement);
-    let complement_lost = after.is_some()
-        && earlier
-            .complement
-            .iter()
-            .any(|(name, value)| kept.and_then(|kept| kept.get(name)) != Some(value));
-    let guests = |content: Option<&Content>| content.is_some_and(|content| has_guests(content, part));
-    let told = match state.quirks.mails {
-        Mails::Never => false,
-        Mails::Suppressible => state.forgets_silence,
-        Mails::Always => true,
-    };
-    let people = [earlier.content.as_ref(), after.as_ref()];
-    let mailed = told && people.into_iter().any(guests);
-    state.mails += u64::from(mailed);
-    state.writes += 1;
-    state.log.push(HubWrite {
-        collection: shelf.to_owned(),
-        id: record.to_owned(),
-        part: part.clone(),
-        action,
-        changed,
-        before: earlier.content,
-        after,
-        unseen,
-        complement_lost,
-        mailed,
-    });
-}
-
-/// Whether somebody is invited to this part.
-fn has_guests(content: &Content, part: &PartKey) -> bool {
-    let own = content
-        .overrides
-        .get(part)
-        .and_then(|fields| fields.get("attendees"));
-    let guests = own.or_else(|| content.fields.get("attendees"));
-    guests
-        .and_then(Value::as_array)
-        .is_some_and(|guests| !guests.is_empty())
 }
 
 fn not_found(operation: &'static str) -> Error {

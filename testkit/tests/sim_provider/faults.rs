@@ -9,14 +9,14 @@ use testkit::simulation::provider::{Act, Answer, Creation, Fault, Operation, Qui
 
 use crate::client::{WORK, client, events, stored};
 
-/// Every answer in place of one, and the contract's word for it, of a read and of an update.
+/// Every answer in place of one, and the contract's word for it, of an update.
 const ANSWERS: [(Answer, ErrorKind, Option<u16>); 10] = [
     (Answer::Unauthorized, ErrorKind::Unauthorized, Some(401)),
     (Answer::Forbidden, ErrorKind::PermissionDenied, Some(403)),
     (Answer::NotFound, ErrorKind::NotFound, Some(404)),
     (Answer::Conflict, ErrorKind::VersionConflict, Some(409)),
     (Answer::PreconditionFailed, ErrorKind::VersionConflict, Some(412)),
-    (Answer::Gone, ErrorKind::CursorExpired, Some(410)),
+    (Answer::Gone, ErrorKind::Unavailable, Some(410)),
     (
         Answer::TooManyRequests {
             retry_after: Some(30),
@@ -59,6 +59,59 @@ async fn a_provider_says_when_to_come_back_or_does_not() {
         let error = client.pull(None).await.error.unwrap();
         assert_eq!((error.kind, error.retry), (ErrorKind::RateLimited, retry));
     }
+}
+
+#[tokio::test]
+async fn a_create_is_never_told_of_an_object_that_is_not_there() {
+    for answer in [Answer::Conflict, Answer::PreconditionFailed] {
+        let client = events(Quirks::NONE);
+        client
+            .provider
+            .fail(Fault::next(Operation::Write, Trouble::Before(answer)));
+        let error = client
+            .apply(client.create(1, sample::event("new")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_cursor_that_was_sent_can_expire() {
+    let client = events(Quirks {
+        page_size: 1,
+        ..Quirks::NONE
+    });
+    let cursor = client.pull(None).await.cursor();
+    client.put("a", "one");
+    client.put("b", "two");
+    let gone = Fault::next(Operation::Page, Trouble::Before(Answer::Gone));
+    for (cursor, fault, kind) in [
+        (Some(&cursor), gone, ErrorKind::CursorExpired),
+        (Some(&cursor), gone.after(1), ErrorKind::Unavailable),
+        (None, gone, ErrorKind::Unavailable),
+    ] {
+        client.provider.fail(fault);
+        assert_eq!(client.pull(cursor).await.error.unwrap().kind, kind);
+    }
+}
+
+#[tokio::test]
+async fn what_the_hub_wrote_itself_is_no_strangers_value() {
+    let client = events(Quirks {
+        versions: Versions::None,
+        ..Quirks::NONE
+    });
+    client.put("a", "before");
+    let object = client.fetch("a").await;
+    client
+        .provider
+        .fail(Fault::next(Operation::Write, Trouble::After(Answer::Timeout)));
+    client.apply(client.retitle(&object, "lost")).await.unwrap_err();
+    client.store(client.retitle(&object, "again")).await;
+    let writes = client.provider.take_hub_writes();
+    assert_eq!(writes.len(), 2);
+    assert!(writes.iter().all(|write| write.unseen.is_empty()), "{writes:?}");
 }
 
 #[tokio::test]

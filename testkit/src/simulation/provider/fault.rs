@@ -7,6 +7,9 @@ use rand::Rng;
 use rand::seq::IndexedRandom as _;
 use serde::{Deserialize, Serialize};
 
+/// The name of a page's operation when a cursor was sent with it.
+pub(super) const WITH_CURSOR: &str = "pull.delta";
+
 /// A call that the provider answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,11 +36,12 @@ pub enum Answer {
     Forbidden,
     /// `404`.
     NotFound,
-    /// `409`: of a create that the object exists, of another write that it changed.
+    /// `409`: of an update or delete that the object changed, though it may not have. Of a create, and of a read, that
+    /// the server is busy with something else: it does not say that an object exists which does not.
     Conflict,
-    /// `412`.
+    /// `412`, likewise.
     PreconditionFailed,
-    /// `410`: a cursor is not accepted any more.
+    /// `410`: a cursor is not accepted any more. Where none was sent the server is merely broken.
     Gone,
     /// `429`, with or without a word on when to come back, in seconds.
     TooManyRequests {
@@ -152,17 +156,17 @@ impl Answer {
 
     /// The error that a connector makes of it.
     pub(super) fn error(self, operation: &'static str) -> Error {
-        let creates = operation == "push.create";
+        let conditional = matches!(operation, "push.update" | "push.delete");
         let (kind, status) = match self {
             Self::Unauthorized => (ErrorKind::Unauthorized, Some(401)),
             Self::Forbidden => (ErrorKind::PermissionDenied, Some(403)),
             Self::NotFound => (ErrorKind::NotFound, Some(404)),
-            Self::Conflict if creates => (ErrorKind::AlreadyExists, Some(409)),
-            Self::Conflict => (ErrorKind::VersionConflict, Some(409)),
-            // Of a create: `If-None-Match: *` did not hold.
-            Self::PreconditionFailed if creates => (ErrorKind::AlreadyExists, Some(412)),
-            Self::PreconditionFailed => (ErrorKind::VersionConflict, Some(412)),
-            Self::Gone => (ErrorKind::CursorExpired, Some(410)),
+            Self::Conflict if conditional => (ErrorKind::VersionConflict, Some(409)),
+            Self::Conflict => (ErrorKind::Unavailable, Some(409)),
+            Self::PreconditionFailed if conditional => (ErrorKind::VersionConflict, Some(412)),
+            Self::PreconditionFailed => (ErrorKind::Unavailable, Some(412)),
+            Self::Gone if operation == WITH_CURSOR => (ErrorKind::CursorExpired, Some(410)),
+            Self::Gone => (ErrorKind::Unavailable, Some(410)),
             Self::TooManyRequests { .. } => (ErrorKind::RateLimited, Some(429)),
             Self::ServerError => (ErrorKind::Unavailable, Some(503)),
             Self::Timeout => (ErrorKind::Unavailable, None),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Content, FieldPath, PartKey};
+use model::{Content, FieldPath, PartKey, series};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -39,7 +39,7 @@ pub struct HubWrite {
     /// What it says now.
     pub after: Option<Content>,
     /// The paths that the write overwrote or removed though the connector was never shown what they said (invariant 9).
-    /// Shown is what stood in a page, a fetch, a probe or an answer that arrived, last.
+    /// Shown is what stood in a page, a fetch, a probe or an answer that arrived, last; and what the hub wrote itself.
     pub unseen: Vec<FieldPath>,
     /// Whether fields of the vendor's own were lost, which the mapping does not know (invariant 11).
     pub complement_lost: bool,
@@ -82,9 +82,19 @@ pub(super) fn note(
     let before = earlier.content.as_ref().unwrap_or(&nothing);
     let overwritten = before.differences(after.as_ref().unwrap_or(&nothing));
     let unseen = overwritten
-        .into_iter()
+        .iter()
         .filter(|path| before.get(path) != earlier.served.get(path))
+        .cloned()
         .collect();
+    if let Some(after) = &after {
+        // What the hub wrote itself is no stranger's, whether or not its answer arrives.
+        let notes = state.shelf(shelf).notes.entry(record.to_owned()).or_default();
+        let mut served = series::aligned(&notes.served, after);
+        for path in &overwritten {
+            served.set(path, after.get(path).cloned());
+        }
+        notes.served = served;
+    }
     let kept = state
         .shelf(shelf)
         .notes

@@ -11,7 +11,7 @@ use model::{Fields, Kind};
 use rand::Rng as _;
 
 use super::connector::SimConnector;
-use super::fault::Operation;
+use super::fault::{Operation, WITH_CURSOR};
 use super::objects::Mark;
 use super::quirks::{Deltas, Hiding};
 use super::state::State;
@@ -64,7 +64,11 @@ impl Pull for SimConnector {
                 Progress::Reading(reading) => Some(reading),
                 Progress::Over => return None,
             };
-            let page = self.provider.read(Operation::Page, "pull", |state| {
+            let name = match begun {
+                None if request.cursor.is_some() => WITH_CURSOR,
+                None | Some(_) => "pull",
+            };
+            let page = self.provider.read(Operation::Page, name, |state| {
                 let mut reading = match begun {
                     Some(reading) => reading,
                     None => begin(state, request)?,

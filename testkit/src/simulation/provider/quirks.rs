@@ -32,14 +32,12 @@ pub enum Versions {
     /// It names one state, and a write can be conditional on it.
     Strong,
     /// It changes with each change, and `If-Match` never matches it (RFC 9110 section 13.1.1: the comparison is strong).
-    /// Servers behind a compressing proxy hand such tags out:
-    /// <https://nginx.org/en/docs/http/ngx_http_gzip_module.html>.
+    /// A compressing proxy makes strong tags weak (nginx since 1.7.3: <https://nginx.org/en/CHANGES>).
     Weak,
     /// A time of whole seconds, on which a write can be conditional: `If-Unmodified-Since`, RFC 9110 section 13.1.4.
     /// The connector tells states of one second apart by what they say.
     Second,
-    /// There is none: Todoist, Trello and most task lists
-    /// (<https://developer.todoist.com/api/v1/>).
+    /// There is none (Todoist names no version of a task: <https://developer.todoist.com/api/v1/>).
     None,
 }
 
@@ -65,8 +63,9 @@ pub enum Creation {
 pub enum Deltas {
     /// What changed, and what was deleted.
     Full,
-    /// What changed; what was deleted is found by its absence from a full list alone (Pipedrive's `since_timestamp`
-    /// lists leave out what was deleted for good: <https://developers.pipedrive.com/docs/api/v1/Recents>).
+    /// What changed; what was deleted is found by its absence from a full list alone (Pipedrive: what
+    /// was deleted for good is in no answer any more,
+    /// <https://developers.pipedrive.com/changelog/post/permanent-deletion-logic-for-6-core-entities>).
     NoDeletes,
     /// There are none: each pull reads everything (CalDAV servers without RFC 6578).
     None,
@@ -80,7 +79,7 @@ pub struct Timestamps {
     pub granularity_ms: i64,
     /// A row may become visible so long after its time of change, in milliseconds: a long transaction commits late, or
     /// an index follows late (HubSpot's search:
-    /// <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>). Calmed, rows are visible at once.
+    /// <https://developers.hubspot.com/docs/api/crm/search>). Calmed, rows are visible at once.
     pub late_ms: i64,
 }
 
@@ -89,7 +88,8 @@ pub struct Timestamps {
 pub struct ListCap {
     /// After so many objects.
     pub objects: usize,
-    /// Whether the connector knows of the cap (HubSpot's search ends at 10,000 results). Then it never calls a list that
+    /// Whether the connector knows of the cap (HubSpot's search ends at 10,000 results:
+    /// <https://developers.hubspot.com/docs/api/crm/search>). Then it never calls a list that
     /// was cut complete, and gives no cursor for it.
     pub known: bool,
 }
@@ -165,9 +165,8 @@ quirks! {
     layout: Layout = Layout::Whole;
     /// What versions are worth.
     versions: Versions = Versions::Strong;
-    /// Versions change although nothing did, and the object comes in the next delta (Exchange change keys move when a
-    /// mailbox is moved or an item is indexed:
-    /// <https://learn.microsoft.com/en-us/graph/api/resources/changenotification>).
+    /// Versions change although nothing did, and the object comes in the next delta (scheduling
+    /// servers touch objects by themselves, which is why RFC 6638 section 3.2.10 has a second tag beside the `ETag`).
     restless: bool = false;
     /// Who names a new object.
     creation: Creation = Creation::ClientId;
@@ -188,8 +187,8 @@ quirks! {
     html: bool = false;
     /// The connector does not know how the provider rewrites what it is sent: its projection says nothing of it.
     unannounced: bool = false;
-    /// A field that is accepted and never kept, though the connector claims to write it (Radicale and others drop
-    /// properties that they do not index).
+    /// A field that is accepted and never kept, though the connector claims to write it (a CalDAV server
+    /// need not keep non-standard properties: RFC 4791 section 5.3.3).
     drops: Option<String> = None;
     /// Fields that the provider does not have; the connector does not claim them.
     lacks: BTreeSet<String> = BTreeSet::new();
@@ -205,8 +204,8 @@ quirks! {
     /// History is told by coarse times of change instead of a counter; the connector reads again what lies within an
     /// overlap, and pages by time and id.
     timestamps: Option<Timestamps> = None;
-    /// Some cursors have expired when they are used first (Graph: `410` with `resyncRequired`:
-    /// <https://learn.microsoft.com/en-us/graph/delta-query-overview>). Calmed, none does.
+    /// Some cursors have expired when they are used first (Graph's `410`:
+    /// <https://learn.microsoft.com/en-us/graph/delta-query-overview#synchronization-reset>). Calmed, none does.
     dying_cursors: bool = false;
     /// Objects per page.
     page_size: usize = 100;
@@ -220,7 +219,7 @@ quirks! {
     /// Whether guests are mailed.
     mails: Mails = Mails::Never;
     /// What was written is rewritten once more after so many milliseconds: titles get a capital (calendar processing
-    /// at Exchange changes subjects by itself:
+    /// at Exchange changes subjects by itself, `AddOrganizerToSubject`:
     /// <https://learn.microsoft.com/en-us/powershell/module/exchange/set-calendarprocessing>).
     rewrites_later_ms: Option<i64> = None;
 }

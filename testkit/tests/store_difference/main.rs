@@ -39,7 +39,7 @@ fn shown(before: &[Operation]) -> String {
 }
 
 async fn run(seed: u64, ends: &mut Ends) {
-    let sides = Sides::open().await;
+    let mut sides = Sides::open().await;
     let mut draw = Draw::new(seed, &sides.memory);
     for connection in draw.connections() {
         sides.add_connection(&connection).await;

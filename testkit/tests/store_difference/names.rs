@@ -24,9 +24,15 @@ pub(crate) mod space {
 pub(crate) enum Operation {
     Commit(OrganizationId, Option<Fence>, Vec<Effect>),
     Enqueue(NewJob),
-    Claim { now_ms: i64, lease_ms: i64, limit: u32 },
+    Claim {
+        now_ms: i64,
+        lease_ms: i64,
+        limit: u32,
+    },
     Heartbeat(Fence, i64),
     Finish(Fence, i64, Result<serde_json::Value, JobFailure>),
+    /// The process dies, and another one opens the store.
+    Reopen,
     Ask(OrganizationId, Question),
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use connector_sdk::{Clock, Credentials};
 use jiff::Timestamp;
-use model::OrganizationId;
+use model::{OrganizationId, RecordId};
 use store::{
     ConflictFilter, Durability, JobFilter, LinkFilter, MasterKey, OpenMode, Options, Paging,
     QuarantineFilter, SqliteStore,
@@ -17,7 +17,7 @@ use sync::state::{Connection, Origin};
 use tempfile::TempDir;
 use testkit::memory_store::MemoryStore;
 
-use crate::names::{Operation, Question, START_MS};
+use crate::names::{Operation, Question, START_MS, space};
 
 /// Stands still: what a store writes of its own accord carries the same moment on both.
 struct Still;
@@ -34,26 +34,24 @@ impl Clock for Still {
 pub(crate) struct Sides {
     pub(crate) memory: MemoryStore,
     pub(crate) sqlite: SqliteStore,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Sides {
     pub(crate) async fn open() -> Self {
         let folder = TempDir::new().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("concord.db").display());
-        let key = MasterKey::load_or_create(&folder.path().join("concord.key")).unwrap();
-        let options = Options {
-            mode: OpenMode::Serve,
-            durability: Durability::ProcessOnly,
-            readers: 1,
-        };
         Self {
             memory: MemoryStore::new(),
-            sqlite: SqliteStore::open_with(&url, key, Arc::new(Still), options)
-                .await
-                .unwrap(),
-            _folder: folder,
+            sqlite: open(&folder).await,
+            folder,
         }
+    }
+
+    /// The process dies, and another one opens the stores.
+    async fn reopen(&mut self) {
+        self.memory.take_over();
+        self.sqlite.close().await;
+        self.sqlite = open(&self.folder).await;
     }
 
     pub(crate) async fn add_connection(&self, connection: &Connection) {
@@ -65,7 +63,10 @@ impl Sides {
     }
 
     /// Both answers: in memory, and on SQLite.
-    pub(crate) async fn ask(&self, operation: &Operation) -> (String, String) {
+    pub(crate) async fn ask(&mut self, operation: &Operation) -> (String, String) {
+        if let Operation::Reopen = operation {
+            self.reopen().await;
+        }
         if let Operation::Enqueue(job) = operation {
             let sqlite = self.sqlite.enqueue(job.clone()).await.map(|job| job.id);
             return (text(self.memory.enqueue(job.clone())), text(sqlite));
@@ -114,6 +115,12 @@ impl Sides {
                 .into_iter()
                 .map(|change| (change.seq, change.entry))
                 .collect();
+            for number in 0..space::RECORDS {
+                let id = RecordId::new(1, u128::from(number));
+                let page = self.sqlite.history(organization, &id, None, &all).await.unwrap();
+                let told = self.memory.history(organization, &id);
+                found.push(("history", text(told), text(page.items)));
+            }
             found.push(("feed", text(self.memory.feed(organization)), text(feed)));
         }
         // Of ids that are in both organizations the order is that of the organizations.
@@ -166,6 +173,19 @@ impl Sides {
     }
 }
 
+async fn open(folder: &TempDir) -> SqliteStore {
+    let url = format!("sqlite://{}", folder.path().join("concord.db").display());
+    let key = MasterKey::load_or_create(&folder.path().join("concord.key")).unwrap();
+    let options = Options {
+        mode: OpenMode::Serve,
+        durability: Durability::ProcessOnly,
+        readers: 1,
+    };
+    SqliteStore::open_with(&url, key, Arc::new(Still), options)
+        .await
+        .unwrap()
+}
+
 fn text(value: impl std::fmt::Debug) -> String {
     format!("{value:?}")
 }
@@ -179,7 +199,7 @@ async fn answer<S: Store + Jobs>(store: &S, operation: &Operation) -> String {
                 other => text(other),
             }
         }
-        Operation::Enqueue(_) => String::new(),
+        Operation::Enqueue(_) | Operation::Reopen => String::new(),
         Operation::Claim {
             now_ms,
             lease_ms,

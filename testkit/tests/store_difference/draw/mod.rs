@@ -113,8 +113,8 @@ impl Draw {
         }
         let held = self.store.jobs();
         for job in held {
-            // Tokens count the claims of a job.
-            let token = i64::from(job.attempts);
+            // Tokens count the claims of a job, and rise when another process takes over.
+            let token = i64::from(job.attempts) + i64::from(self.below(2));
             let fence = Fence { job: job.id, token };
             if token > 0 && !self.fences.iter().any(|(_, known)| *known == fence) {
                 self.fences.push((job.organization, fence));
@@ -155,6 +155,7 @@ impl Draw {
                 }
             }
             66..74 => self.finish(),
+            74 => Operation::Reopen,
             _ => {
                 let question = self.question();
                 Operation::Ask(self.organization.clone(), question)
@@ -228,7 +229,8 @@ impl Draw {
             },
             64..70 => self.touch(),
             70..73 => Effect::PutCollection(Box::new(self.new_collection())),
-            73..76 => Effect::PutCursor {
+            73 => self.history(),
+            74..76 => Effect::PutCursor {
                 collection: self.collection(),
                 cursor: self
                     .chance(70)

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use connector_sdk::RemoteVersion;
 use model::{Content, FieldPath, Kind, LinkId, OrganizationId, RecordId};
 use serde_json::{Value, json};
+use sync::history::{HistoryAction, HistoryDetail, HistoryEntry};
 use sync::ports::Effect;
-use sync::state::{Link, LinkState, Record, RemotePart, Snapshots};
+use sync::state::{Link, LinkState, Origin, Record, RemotePart, Snapshots};
 
 use super::Draw;
 use crate::names::{START_MS, part, remote, space, uid};
@@ -217,5 +218,25 @@ impl Draw {
             }
         }
         Effect::Touch { record, except }
+    }
+
+    /// Told of a record that is there.
+    pub(super) fn history(&mut self) -> Effect {
+        let there: Vec<Record> = self.records.values().cloned().collect();
+        if there.is_empty() {
+            return self.create_record();
+        }
+        let record = self.of(&there);
+        let mut detail = HistoryDetail::by(Origin::Hub);
+        detail.after = Some(self.title());
+        Effect::History(Box::new(HistoryEntry {
+            organization: self.owner(),
+            record: record.id,
+            version: record.version,
+            action: self.of(&[HistoryAction::Updated, HistoryAction::Kept, HistoryAction::Joined]),
+            path: self.chance(50).then(|| "title".to_owned()),
+            detail,
+            at: self.moment(),
+        }))
     }
 }

@@ -42,7 +42,10 @@ impl World {
 
     /// Invariant 9: nothing is overwritten that the hub has not seen, where the provider has versions.
     fn check_unseen(&self, at: usize, write: &HubWrite, object: &str) {
-        if write.unseen.is_empty() {
+        // Overrides that move along with their series, and keep what they say, are not overwritten.
+        let mut unseen = write.unseen.clone();
+        unseen.retain(|path| write.action != Act::Update || path.part == write.part);
+        if unseen.is_empty() {
             return;
         }
         let side = &self.sides[at];
@@ -50,12 +53,12 @@ impl World {
         // A delete of a series cannot be made conditional on its occurrences where these are objects of their own.
         let apart = capability.series != SeriesModel::Whole
             && write.action == Act::Delete
-            && write.unseen.iter().all(|path| !path.part.is_master());
+            && unseen.iter().all(|path| !path.part.is_master());
         match capability.conditional {
             Conditional::Version if !apart => {
                 let message = format!(
                     "{object} overwrote what it had not read: {:?}",
-                    paths(&write.unseen)
+                    paths(&unseen)
                 );
                 self.watch.violate(9, message);
             }

@@ -93,7 +93,7 @@ impl World {
 
     /// People decide what waits for them. Whether anything did.
     fn decide(&mut self, round: u64) -> bool {
-        let mut any = false;
+        let before = self.watch.notes().effects;
         for conflict in self.asked() {
             let (engine, organization) = (self.engine(), self.organization.clone());
             let resolution = if round % 2 == 0 {
@@ -102,7 +102,6 @@ impl World {
                 Resolution::Hub
             };
             let origin = sync::state::Origin::Api("client".to_owned());
-            any = true;
             self.finish_call(async move {
                 let resolved = engine.resolve(&organization, &conflict, resolution, origin).await;
                 resolved.map(drop)
@@ -111,12 +110,11 @@ impl World {
         for link in self.links() {
             let refused = matches!(link.state, LinkState::Rejected { .. });
             if refused && self.retried.insert(link.id.clone()) {
-                any = true;
                 let (engine, organization) = (self.engine(), self.organization.clone());
                 self.finish_call(async move { engine.retry_link(&organization, &link.id).await.map(drop) });
             }
         }
-        any
+        self.watch.notes().effects > before
     }
 
     /// Conflicts that nobody has decided yet.
@@ -177,7 +175,7 @@ impl World {
                 let message = format!("{} (e{name:?}) is not on {}", record.id, side.connection);
                 self.watch.violate(1, message);
             }
-            if links.is_empty() {
+            if links.is_empty() && !self.watch.notes().is_given_up(&record.id) {
                 let message = format!("{} lives and is on no side", record.id);
                 self.watch.violate(1, message);
             }
@@ -282,15 +280,21 @@ impl World {
     fn check_tokens(&mut self) {
         let mut there = BTreeSet::new();
         let mut live = BTreeSet::new();
-        let mut see = |content: &Content| {
-            there.extend(token::of_content(content));
-            live.extend(token::entity(content));
-        };
-        self.live().iter().for_each(|record| see(&record.content));
-        self.links().iter().for_each(|link| see(&link.local));
+        for record in self.live() {
+            there.extend(token::of_content(&record.content));
+            live.extend(token::entity(&record.content));
+        }
+        for link in self.links() {
+            there.extend(token::of_content(&link.local));
+        }
         for side in &self.sides {
             for collection in [MAIN, ASIDE] {
-                side.provider.contents(collection).values().for_each(&mut see);
+                for (id, content) in side.provider.contents(collection) {
+                    there.extend(token::of_content(&content));
+                    // What cannot be understood stays as it is, whatever becomes of its record.
+                    let understood = !side.provider.is_poisoned(collection, &id);
+                    live.extend(token::entity(&content).filter(|_| understood));
+                }
             }
         }
         let (lost, back) = {

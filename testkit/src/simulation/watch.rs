@@ -121,6 +121,8 @@ pub struct Notes {
     conflicts: BTreeMap<ConflictId, bool>,
     records: BTreeMap<RecordId, Arc<Record>>,
     locals: BTreeMap<LinkId, (RecordId, BTreeSet<Token>)>,
+    /// Records of which somebody gave up a copy that was never made.
+    given_up: BTreeSet<RecordId>,
     /// Which place a collection is: its connection and its id there.
     places: BTreeMap<model::CollectionId, String>,
     /// What was shown before a cursor, by place and cursor.
@@ -135,6 +137,7 @@ pub(crate) struct Seen {
     logged: BTreeSet<Token>,
     conflicts: Vec<(ConflictId, bool)>,
     resolved: Vec<ConflictId>,
+    dropped: Vec<LinkId>,
     places: Vec<(model::CollectionId, String)>,
     /// The cursor that a collection is given.
     pub(crate) cursor: Option<(model::CollectionId, String)>,
@@ -157,6 +160,7 @@ impl Watch {
             conflicts: BTreeMap::new(),
             records: BTreeMap::new(),
             locals: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             places: BTreeMap::new(),
             served: HashMap::new(),
         }))
@@ -198,6 +202,7 @@ impl Watch {
                     let tokens = token::of_content(&link.local);
                     seen.locals.push((link.id.clone(), link.record.clone(), tokens));
                 }
+                Effect::DropLink { link, .. } => seen.dropped.push(link.clone()),
                 Effect::ResolveConflict { conflict, .. } => seen.resolved.push(conflict.clone()),
                 Effect::PutConflict(conflict) => {
                     seen.conflicts
@@ -252,6 +257,12 @@ impl Watch {
                 notes
                     .oracle
                     .replace(entity, "through the API, on one account", before, &now);
+            }
+        }
+        for link in seen.dropped {
+            let record = notes.locals.remove(&link).map(|(record, _)| record);
+            if by_client {
+                notes.given_up.extend(record);
             }
         }
         notes.places.extend(seen.places);
@@ -385,6 +396,12 @@ impl Notes {
             message,
         });
         self.violations.extend(found);
+    }
+
+    /// Whether somebody gave up a copy of the record that was never made.
+    #[must_use]
+    pub fn is_given_up(&self, record: &RecordId) -> bool {
+        self.given_up.contains(record)
     }
 
     /// Conflicts that nobody has resolved, in order of id.

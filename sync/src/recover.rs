@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use connector_sdk::{Applied, Change, RemoteId};
+use connector_sdk::{Applied, Change, ErrorKind, RemoteId};
 use model::{CollectionId, PartKey};
 
 use crate::engine::{Run, Trouble};
@@ -11,6 +11,11 @@ use crate::ports::Effect;
 use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
 use crate::state::{CollectionCache, Intent, IntentAction, Link};
+use crate::work::Work;
+
+/// Why a create is not tried again where nothing tells what became of it (invariant 8).
+const IN_DOUBT: &str = "the answer to its creation was lost, and this provider cannot be asked whether it was made; look \
+    there, and retry if it is missing";
 
 impl Run<'_> {
     /// Finds out what became of every open intent of the connection. Runs before anything is pulled, so that our
@@ -94,13 +99,23 @@ impl Run<'_> {
             return Ok(());
         };
         let write = to_write(intent, &linked.link, &std::collections::BTreeMap::new());
-        if let Some(object) = facet
+        let probed = facet
             .probe(&scene.provider.ctx, &scene.collection.remote, &write)
-            .await?
-        {
-            self.summary.written += 1;
-            self.finish(scene, intent, Outcome::Found(Box::new(object)))
-                .await?;
+            .await;
+        match probed {
+            Ok(Some(Applied::Stored(object))) => {
+                self.summary.written += 1;
+                self.finish(scene, intent, Outcome::Found(object)).await?;
+            }
+            // Somebody deleted it before the hub had seen it.
+            Ok(Some(Applied::Gone)) => drop(self.finish(scene, intent, Outcome::Deleted).await?),
+            Ok(None) => {}
+            Err(error) if error.kind == ErrorKind::Unsupported => {
+                // At most one object, and its doubt shown: a person looks, and has it made again or not.
+                let work = Work::stored(linked.link, linked.record);
+                self.refuse(work, IN_DOUBT.to_owned(), Some(&intent.id)).await?;
+            }
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }

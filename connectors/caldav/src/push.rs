@@ -42,12 +42,13 @@ impl Push for CaldavPush {
         ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error> {
+    ) -> Result<Option<Applied>, Error> {
         let dav = Dav::new(ctx, "probe");
         let place = Collection::new(&ctx.base_url, &collection.id, dav.operation)?;
         let id = created_id(&place, &write.intent);
         Ok(match current(&dav, &place, &id).await? {
-            Current::There(object) => Some(*object),
+            Current::There(object) => Some(Applied::Stored(object)),
+            // Nothing tells what was deleted from what never was.
             Current::Gone => None,
         })
     }

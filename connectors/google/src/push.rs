@@ -47,13 +47,13 @@ impl Push for GoogleConnector {
         ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error> {
+    ) -> Result<Option<Applied>, Error> {
         let api = Api::new(ctx, "probe");
         let id = RemoteId(created_id(&write.intent));
         match get_event(&api, collection, &id).await? {
-            Some(Change::Present(object)) => Ok(Some(*object)),
+            Some(Change::Present(object)) => Ok(Some(Applied::Stored(object))),
             // It was made and deleted since. Its id is spent: another create of this intent is `AlreadyExists`.
-            Some(Change::Deleted(_)) => Ok(None),
+            Some(Change::Deleted(_)) => Ok(Some(Applied::Gone)),
             Some(Change::Unreadable { reason, .. }) => Err(api.error(
                 ErrorKind::Unexpected,
                 format!("the event was created and cannot be read: {reason}"),

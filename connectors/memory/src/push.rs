@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use connector_sdk::{
-    Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, RemoteObject, SeriesModel,
-    Target, Write,
+    Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, SeriesModel, Target, Write,
 };
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -53,11 +52,15 @@ impl Push for MemoryConnector {
         _ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error> {
+    ) -> Result<Option<Applied>, Error> {
         self.provider.read(Operation::Probe, "probe", |state| {
             let versions = state.options.versions;
             let held = state.collection(collection, "probe")?;
-            Ok(held.object(&created_id(&write.intent), versions))
+            let id = created_id(&write.intent);
+            Ok(match held.object(&id, versions) {
+                Some(object) => Some(Applied::Stored(Box::new(object))),
+                None => held.tombstones.contains_key(&id).then_some(Applied::Gone),
+            })
         })
     }
 }

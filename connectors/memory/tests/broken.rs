@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use connector_memory::{MemoryConnector, MemoryProvider, Options, connector};
 use connector_sdk::{
     Action, Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Cursor, Error,
-    ErrorKind, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, RemoteObject, Write,
+    ErrorKind, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, Write,
 };
 use futures::stream::{BoxStream, StreamExt as _};
 use model::{Content, FieldPath, Kind};
@@ -153,7 +153,7 @@ impl Push for Broken {
         ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error> {
+    ) -> Result<Option<Applied>, Error> {
         let found = self.sound.probe(ctx, collection, write).await?;
         Ok(found.filter(|_| self.fault != Fault::FindsNothing))
     }

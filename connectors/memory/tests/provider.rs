@@ -270,6 +270,8 @@ async fn a_create_whose_answer_was_lost_is_found_and_never_made_twice() {
         .probe(&context(), &collection, &create)
         .await
         .unwrap()
+        .unwrap()
+        .object()
         .unwrap();
     assert_eq!(found.content, titled("a"));
     let again = apply(&connector, &collection, create.clone()).await.unwrap_err();

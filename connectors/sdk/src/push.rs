@@ -75,6 +75,17 @@ pub enum Applied {
     Gone,
 }
 
+impl Applied {
+    /// The object, where there is one.
+    #[must_use]
+    pub fn object(self) -> Option<RemoteObject> {
+        match self {
+            Self::Stored(object) => Some(*object),
+            Self::Gone => None,
+        }
+    }
+}
+
 /// The writing facet.
 #[async_trait]
 pub trait Push: Send + Sync {
@@ -88,13 +99,15 @@ pub trait Push: Send + Sync {
     ) -> Vec<Result<Applied, Error>>;
 
     /// Looks for the object that a create with this intent would have made. Asked before a create is sent again.
+    /// [`Applied::Gone`] when the provider itself says that it was made and deleted since, as Google does; `None` when
+    /// it shows no trace of it.
     ///
     /// # Errors
-    /// When it cannot be told whether the object is there.
+    /// When it cannot be told whether the object is there; `Unsupported` when it never can.
     async fn probe(
         &self,
         ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error>;
+    ) -> Result<Option<Applied>, Error>;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use connector_sdk::{Error, ErrorKind, Retry};
+use connector_sdk::{Applied, Error, ErrorKind, Retry};
 
 use crate::engine::{Run, Trouble};
 use crate::ports::Effect;
@@ -46,11 +46,24 @@ impl Run<'_> {
                 let write = to_write(intent, &work.link, &BTreeMap::new());
                 let found = facet
                     .probe(&scene.provider.ctx, &scene.collection.remote, &write)
-                    .await?;
+                    .await;
+                let found = match found {
+                    Err(error) if error.kind == ErrorKind::Unsupported => None,
+                    found => found?,
+                };
                 match found {
-                    Some(object) => self.finish(scene, intent, Outcome::Found(Box::new(object))).await,
+                    Some(Applied::Stored(object)) => self.finish(scene, intent, Outcome::Found(object)).await,
                     // The first try did make the object, and somebody deleted it since.
-                    None if again => self.finish(scene, intent, Outcome::Deleted).await,
+                    Some(Applied::Gone) if again => self.finish(scene, intent, Outcome::Deleted).await,
+                    // The provider says that it is there and shows nothing: that deletes nothing (invariant 6).
+                    None if again => {
+                        self.put_off(&intent.link).await?;
+                        Ok(Ended::Rested)
+                    }
+                    Some(Applied::Gone) => {
+                        self.commit(vec![close]).await?;
+                        Ok(Ended::Again)
+                    }
                     None => {
                         // The name is taken by something else that is gone: the next try takes a new one.
                         self.commit(vec![close]).await?;

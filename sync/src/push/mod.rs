@@ -117,7 +117,7 @@ impl Run<'_> {
     }
 
     /// Contested too often for one run: the link waits, longer each time, and a job comes back to it.
-    async fn put_off(&mut self, id: &LinkId) -> Result<(), Trouble> {
+    pub(super) async fn put_off(&mut self, id: &LinkId) -> Result<(), Trouble> {
         let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
             return Ok(());
         };
@@ -169,7 +169,7 @@ impl Run<'_> {
         Ok(Ended::Rested)
     }
 
-    async fn refuse(
+    pub(crate) async fn refuse(
         &mut self,
         mut work: Work,
         reason: String,

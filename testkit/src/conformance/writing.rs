@@ -110,6 +110,7 @@ async fn a_create_is_found_by_its_intent_and_never_doubled(subject: &dyn Subject
     ensure!(before.is_none(), "it is found before it is made");
     let made = store(subject, &collection, write.clone()).await?;
     let found = push(subject)?.probe(&ctx, &collection, &write).await?;
+    let found = found.and_then(Applied::object);
     let found = found.context("it is not found after it was made")?;
     ensure!(
         found.id == made.id && found.content == made.content,
@@ -147,7 +148,10 @@ async fn a_create_whose_answer_was_lost_can_be_found(subject: &dyn Subject) -> R
     let found = push(subject)?
         .probe(&subject.context(), &collection, &write)
         .await?;
-    ensure!(found.is_some(), "what was made is not found");
+    ensure!(
+        found.and_then(Applied::object).is_some(),
+        "what was made is not found"
+    );
     Ok(())
 }
 

@@ -56,10 +56,7 @@ impl World {
             && unseen.iter().all(|path| !path.part.is_master());
         match capability.conditional {
             Conditional::Version if !apart => {
-                let message = format!(
-                    "{object} overwrote what it had not read: {:?}",
-                    paths(&unseen)
-                );
+                let message = format!("{object} overwrote what it had not read: {:?}", paths(&unseen));
                 self.watch.violate(9, message);
             }
             Conditional::Version | Conditional::Second | Conditional::None => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connector_sdk::{
     Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, Page, Pull,
-    PullRequest, Push, RemoteCollection, RemoteId, RemoteObject, Write,
+    PullRequest, Push, RemoteCollection, RemoteId, Write,
 };
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -16,7 +16,7 @@ use super::turn::Turn;
 use super::watch::{Served, Watch, place};
 
 /// A connector behind a watch.
-pub struct WatchedConnector {
+pub(crate) struct WatchedConnector {
     inner: Arc<dyn Connector>,
     connection: ConnectionId,
     watch: Arc<Watch>,
@@ -25,7 +25,7 @@ pub struct WatchedConnector {
 impl WatchedConnector {
     /// Watches the connector of this connection.
     #[must_use]
-    pub fn new(inner: Arc<dyn Connector>, connection: ConnectionId, watch: Arc<Watch>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Connector>, connection: ConnectionId, watch: Arc<Watch>) -> Self {
         Self {
             inner,
             connection,
@@ -170,7 +170,7 @@ impl Push for WatchedConnector {
         ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error> {
+    ) -> Result<Option<Applied>, Error> {
         Turn::default().await;
         let Some(facet) = self.inner.push() else {
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use connector_sdk::{Access, Notifies, RemoteCollection, RemoteId};
+use connector_sdk::{Access, Notifies, RemoteCollection, RemoteId, SeriesModel};
 use jiff::tz::TimeZone;
 use model::{ConflictId, Content, Fields, Kind, PartKey, series};
 use sync::Resolution;
@@ -10,6 +10,7 @@ use sync::plan;
 use sync::ports::Store as _;
 use sync::state::{Link, LinkState, Record};
 
+use super::provider::Creation;
 use super::token;
 use super::turn::finish;
 use super::world::{ASIDE, MAIN, Side, World};
@@ -109,12 +110,28 @@ impl World {
         }
         for link in self.links() {
             let refused = matches!(link.state, LinkState::Rejected { .. });
-            if refused && self.retried.insert(link.id.clone()) {
+            if refused && !self.is_blind(&link) && self.retried.insert(link.id.clone()) {
                 let (engine, organization) = (self.engine(), self.organization.clone());
                 self.finish_call(async move { engine.retry_link(&organization, &link.id).await.map(drop) });
             }
         }
         self.watch.notes().effects > before
+    }
+
+    /// Whether the provider cannot bring a cancelled occurrence back.
+    fn is_final_there(&self, link: &Link) -> bool {
+        let side = self.sides.iter().find(|side| side.connection == link.connection);
+        side.is_some_and(|side| {
+            let capability = side.provider.connector().capability(link.kind);
+            capability.series == SeriesModel::Instances
+        })
+    }
+
+    /// Whether nothing tells what became of a create there: whoever tries it again may make a second one.
+    fn is_blind(&self, link: &Link) -> bool {
+        let side = self.sides.iter().find(|side| side.connection == link.connection);
+        let blind = side.is_some_and(|side| side.provider.quirks().creation == Creation::Blind);
+        blind && link.parts.is_empty()
     }
 
     /// Conflicts that nobody has decided yet.
@@ -186,6 +203,10 @@ impl World {
         match &link.state {
             LinkState::Synced => {}
             _ if self.is_unreadable(link) => {}
+            // What was cancelled there can never be brought back.
+            LinkState::Rejected { .. } if self.is_final_there(link) => {}
+            // The doubt is told.
+            LinkState::Rejected { .. } if self.is_blind(link) => {}
             LinkState::Rejected { .. } if outlives_its_series(&record.content) => {}
             state => {
                 let message = format!("{} of {} is not at rest: {state:?}", link.id, record.id);
@@ -279,7 +300,7 @@ impl World {
     /// Invariants 3 and 4: what people wrote is there, overwritten or logged; what they deleted is gone.
     fn check_tokens(&mut self) {
         let mut there = BTreeSet::new();
-        let mut live = BTreeSet::new();
+        let (mut live, mut kept) = (BTreeSet::new(), BTreeSet::new());
         for record in self.live() {
             there.extend(token::of_content(&record.content));
             live.extend(token::entity(&record.content));
@@ -294,13 +315,15 @@ impl World {
                     // What cannot be understood stays as it is, whatever becomes of its record.
                     let understood = !side.provider.is_poisoned(collection, &id);
                     live.extend(token::entity(&content).filter(|_| understood));
+                    kept.extend(token::entity(&content));
                 }
             }
         }
         let (lost, back) = {
             let notes = self.watch.notes();
             let mut lost = notes.oracle.lost(&there);
-            lost.extend(notes.oracle.vanished(&live));
+            kept.extend(&live);
+            lost.extend(notes.oracle.vanished(&kept));
             (lost, notes.oracle.resurrected(&live))
         };
         lost.into_iter()

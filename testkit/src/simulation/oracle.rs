@@ -96,7 +96,7 @@ impl Oracle {
         let tokens = |content: Option<&Content>| content.map(token::of_content).unwrap_or_default();
         let (visible, now) = (tokens(before), tokens(after));
         let written: BTreeSet<Token> = now.difference(&visible).copied().collect();
-        for content in after {
+        if let Some(content) = after {
             self.note_per_link(content);
         }
         let deletes = after.is_none();

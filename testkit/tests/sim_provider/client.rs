@@ -135,7 +135,7 @@ impl Client {
         outcomes.remove(0)
     }
 
-    pub(crate) async fn probe(&self, write: &Write) -> Result<Option<RemoteObject>, Error> {
+    pub(crate) async fn probe(&self, write: &Write) -> Result<Option<Applied>, Error> {
         let collection = self.collection();
         self.connector
             .push()

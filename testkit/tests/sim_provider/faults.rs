@@ -177,7 +177,7 @@ async fn a_lost_answer_leaves_the_write_done_and_what_it_made_unshown() {
     let error = client.apply(write.clone()).await.unwrap_err();
     assert!(error.is_doubtful());
     assert_eq!(client.provider.contents(WORK).len(), 1);
-    let found = client.probe(&write).await.unwrap().unwrap();
+    let found = client.probe(&write).await.unwrap().unwrap().object().unwrap();
     assert_eq!(found.content.fields["title"], "lost");
     let again = client.apply(write).await.unwrap_err();
     assert_eq!(again.kind, ErrorKind::AlreadyExists);

@@ -26,10 +26,10 @@ async fn a_create_without_a_client_id_gets_one_of_the_servers_and_is_found_by_it
         let again = client.store(write.clone()).await;
         match creation {
             Creation::Marker | Creation::ClientId => {
-                assert_eq!(found.unwrap().unwrap().id, made.id);
+                assert_eq!(found.unwrap().unwrap().object().unwrap().id, made.id);
                 assert_eq!(again.id, made.id);
                 client.apply(client.delete(&made)).await.unwrap();
-                assert!(client.probe(&write).await.unwrap().is_none());
+                assert!(matches!(client.probe(&write).await.unwrap(), Some(Applied::Gone)));
                 let dead = client.apply(write).await.unwrap_err();
                 assert_eq!(dead.kind, ErrorKind::AlreadyExists);
             }

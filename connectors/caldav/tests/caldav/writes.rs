@@ -100,6 +100,8 @@ async fn an_event_is_created_changed_and_deleted_at_a_real_server() {
         .probe(&account.ctx, &calendar, &create)
         .await
         .unwrap()
+        .unwrap()
+        .object()
         .unwrap();
     assert_eq!(
         (&found.id, &found.version, &found.content),
@@ -254,6 +256,8 @@ async fn a_lost_answer_to_a_create_is_found_by_probe_and_nothing_is_sent_twice()
         .probe(&account.ctx, &calendar, &create)
         .await
         .unwrap()
+        .unwrap()
+        .object()
         .unwrap();
     assert_eq!(found.content.fields["title"], "Once");
     assert_eq!(server.calendar("alice", "work").list().len(), 1);

@@ -152,7 +152,7 @@ async fn a_create_that_was_deleted_since_is_neither_found_nor_revived() {
         .probe(&world.ctx, &fixed_collection(), &again)
         .await
         .unwrap();
-    assert!(found.is_none());
+    assert!(matches!(found, Some(Applied::Gone)));
     let error = world.apply(again).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::AlreadyExists);
     assert_eq!(world.google.event_count(ADA), 0);

@@ -1,9 +1,7 @@
 //! Writing, as the network lets it: what is lost, doubled or late.
 
 use async_trait::async_trait;
-use connector_sdk::{
-    Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, RemoteObject, Write,
-};
+use connector_sdk::{Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, Write};
 
 use super::connector::SimConnector;
 use super::fault::{Answer, Operation, Trouble};
@@ -28,7 +26,7 @@ impl Push for SimConnector {
         _ctx: &Context,
         collection: &RemoteCollection,
         write: &Write,
-    ) -> Result<Option<RemoteObject>, Error> {
+    ) -> Result<Option<Applied>, Error> {
         self.provider.read(Operation::Probe, "probe", |state| {
             is_there(state, collection, "probe")?;
             let id = match state.quirks.creation {
@@ -45,7 +43,12 @@ impl Push for SimConnector {
                     ));
                 }
             };
-            Ok(state.show(&collection.id.0, &id))
+            let shown = state.show(&collection.id.0, &id);
+            let deleted = state.shelf(&collection.id.0).tombstones.contains_key(&id);
+            Ok(match shown {
+                Some(object) => Some(Applied::Stored(Box::new(object))),
+                None => deleted.then_some(Applied::Gone),
+            })
         })
     }
 }

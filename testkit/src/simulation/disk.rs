@@ -97,9 +97,12 @@ impl Disk {
 
     /// The process died: what it had in memory is gone.
     pub(crate) fn reopen(&mut self) {
-        if let Self::Sqlite(file) = self {
-            file.runtime.block_on(file.store.close());
-            file.store = file.runtime.block_on(open(&file.folder, &file.time));
+        match self {
+            Self::Memory(store) => store.take_over(),
+            Self::Sqlite(file) => {
+                file.runtime.block_on(file.store.close());
+                file.store = file.runtime.block_on(open(&file.folder, &file.time));
+            }
         }
     }
 

@@ -57,6 +57,11 @@ pub(crate) fn migrator() -> Migrator {
             include_str!("../../migrations/sqlite/0002_history_and_holds.sql"),
         ),
         step(
+            3,
+            "traits",
+            include_str!("../../migrations/sqlite/0003_traits.sql"),
+        ),
+        step(
             4,
             "linking",
             include_str!("../../migrations/sqlite/0004_linking.sql"),

@@ -21,7 +21,7 @@ pub(crate) const COLUMNS: &str = "l.id AS l_id, l.organization_id AS l_organizat
     l.connection_id AS l_connection_id, l.collection_id AS l_collection_id, l.kind AS l_kind,
     l.revision AS l_revision, l.state AS l_state, l.reason AS l_reason, l.parts AS l_parts, l.remote AS l_remote,
     l.hub AS l_hub, l.local AS l_local, l.held AS l_held, l.dirty AS l_dirty, l.removing AS l_removing,
-    l.attempts AS l_attempts, l.not_before AS l_not_before";
+    l.attempts AS l_attempts, l.not_before AS l_not_before, l.traits AS l_traits";
 
 /// Which links.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct LinkFilter {
     pub connection: Option<ConnectionId>,
     /// In this collection.
     pub collection: Option<CollectionId>,
-    /// In this state: `synced`, `pending` or `rejected`.
+    /// In this state: `synced`, `pending`, `waiting`, `needs_approval` or `rejected`.
     pub state: Option<String>,
 }
 
@@ -56,16 +56,18 @@ pub(crate) fn read(row: &Row) -> Result<Link, StoreError> {
         removing: flag(row, "l_removing")?,
         attempts: count(row, "l_attempts")?,
         not_before: get(row, "l_not_before")?,
+        traits: json(row, "l_traits")?,
     })
 }
 
 fn state(row: &Row) -> Result<LinkState, StoreError> {
+    let reason = || Ok(get::<Option<String>>(row, "l_reason")?.unwrap_or_default());
     match get(row, "l_state")? {
         "synced" => Ok(LinkState::Synced),
         "pending" => Ok(LinkState::Pending),
-        "rejected" => Ok(LinkState::Rejected {
-            reason: get::<Option<String>>(row, "l_reason")?.unwrap_or_default(),
-        }),
+        "waiting" => Ok(LinkState::Waiting { reason: reason()? }),
+        "needs_approval" => Ok(LinkState::NeedsApproval { reason: reason()? }),
+        "rejected" => Ok(LinkState::Rejected { reason: reason()? }),
         other => Err(corrupt("state", format!("`{other}` is not known"))),
     }
 }
@@ -74,6 +76,8 @@ fn state_columns(state: &LinkState) -> (&'static str, Option<&str>) {
     match state {
         LinkState::Synced => ("synced", None),
         LinkState::Pending => ("pending", None),
+        LinkState::Waiting { reason } => ("waiting", Some(reason)),
+        LinkState::NeedsApproval { reason } => ("needs_approval", Some(reason)),
         LinkState::Rejected { reason } => ("rejected", Some(reason)),
     }
 }
@@ -85,6 +89,7 @@ struct Documents {
     hub: Option<String>,
     local: String,
     held: String,
+    traits: String,
 }
 
 impl Documents {
@@ -100,6 +105,7 @@ impl Documents {
             },
             local: document(&link.local)?,
             held: document(&link.held)?,
+            traits: document(&link.traits)?,
         })
     }
 }
@@ -121,10 +127,10 @@ pub(crate) async fn insert(
         let mut insert = QueryBuilder::<Engine>::new(
             "INSERT INTO links
                 (organization_id, id, record_id, connection_id, collection_id, kind, revision, state, reason, parts,
-                 remote, hub, local, held, dirty, removing, attempts, not_before) ",
+                 remote, hub, local, held, dirty, removing, attempts, not_before, traits) ",
         );
         insert.push_values(
-            rows.by_ref().take(rows_per_insert(18)),
+            rows.by_ref().take(rows_per_insert(19)),
             |mut row, (documents, link)| {
                 let (state, reason) = state_columns(&link.state);
                 row.push_bind(organization.as_str())
@@ -144,7 +150,8 @@ pub(crate) async fn insert(
                     .push_bind(i64::from(link.dirty))
                     .push_bind(i64::from(link.removing))
                     .push_bind(i64::from(link.attempts))
-                    .push_bind(link.not_before);
+                    .push_bind(link.not_before)
+                    .push_bind(documents.traits);
             },
         );
         insert
@@ -179,8 +186,8 @@ async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Lin
         "UPDATE links
          SET record_id = $1, revision = $2, state = $3, reason = $4, parts = $5, remote = $6, hub = $7, local = $8,
              held = $9, dirty = $10, removing = $11, attempts = $12, not_before = $13, connection_id = $14,
-             collection_id = $15, kind = $16
-         WHERE organization_id = $17 AND id = $18 AND revision = $19",
+             collection_id = $15, kind = $16, traits = $17
+         WHERE organization_id = $18 AND id = $19 AND revision = $20",
     )
     .bind(link.record.as_str())
     .bind(link.revision)
@@ -198,6 +205,7 @@ async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Lin
     .bind(link.connection.as_str())
     .bind(link.collection.as_str())
     .bind(link.kind.name())
+    .bind(documents.traits)
     .bind(organization.as_str())
     .bind(link.id.as_str())
     .bind(link.revision - 1)

@@ -18,6 +18,7 @@ mod push;
 mod recover;
 mod resolve;
 mod scene;
+mod silence;
 pub mod state;
 mod subject;
 mod sweep;

@@ -1,4 +1,4 @@
-//! What a person can do about a link that a provider refuses: try again, or give up.
+//! What a person can do about a link that stands still: approve, try again, or give up.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,53 @@ use crate::edit::EditError;
 use crate::engine::Engine;
 use crate::plan;
 use crate::ports::Effect;
+use crate::silence;
 use crate::state::{FeedAction, Link, LinkState, Origin};
 use crate::subject::Subject;
 use crate::work::push_job;
 
 impl Engine {
+    /// Lets out what waits because the provider mails people about it: the record as it is now, and no later edit.
+    ///
+    /// # Errors
+    /// Why not; `VersionMismatch` when the record is not in the version that was looked at.
+    pub async fn approve_link(
+        &self,
+        organization: &OrganizationId,
+        link: &LinkId,
+        if_match: Option<i64>,
+    ) -> Result<Link, EditError> {
+        let linked = self
+            .desk
+            .store
+            .link(organization, link)
+            .await?
+            .ok_or(EditError::NotFound("link"))?;
+        let (mut link, record) = (linked.link, linked.record);
+        if if_match.is_some_and(|seen| seen != record.version) {
+            return Err(EditError::VersionMismatch {
+                current: record.version,
+                fields: Vec::new(),
+            });
+        }
+        if !matches!(link.state, LinkState::NeedsApproval { .. }) {
+            return Err(EditError::Invalid(
+                "nothing waits here for an approval".to_owned(),
+            ));
+        }
+        link.traits.approved = Some(record.version);
+        link.state = LinkState::Pending;
+        link.dirty = true;
+        link.not_before = 0;
+        link.revision += 1;
+        let effects = vec![
+            Effect::UpdateLink(Box::new(link.clone())),
+            push_job(&self.desk, &link),
+        ];
+        self.desk.store.commit(organization, None, effects).await?;
+        Ok(link)
+    }
+
     /// Tries a rejected link again.
     ///
     /// # Errors
@@ -26,6 +68,7 @@ impl Engine {
             .ok_or(EditError::NotFound("link"))?;
         let mut link = linked.link;
         link.state = LinkState::Pending;
+        link.traits.spent.clear();
         link.dirty = true;
         link.attempts = 0;
         link.not_before = 0;
@@ -66,8 +109,11 @@ impl Engine {
         let provider = self.providers.open(&connection).await;
         let provider = provider.map_err(|error| EditError::Invalid(error.to_string()))?;
         let capability = provider.connector.capability(link.kind);
-        let hub = plan::hub_side(&record, &link);
-        let mut side = hub.clone();
+        let mut side = plan::hub_side(&record, &link);
+        let mut hub = side.clone();
+        if silence::is_quiet_copy(&capability, &link, &record) {
+            hub = silence::without_guests(hub);
+        }
         // What the provider cannot hold was not refused: it belongs to the others.
         let refused = hub.differences(&link.snapshots.hub);
         for path in refused.into_iter().filter(|path| capability.writes(&path.field)) {

@@ -168,6 +168,52 @@ pub struct Link {
     pub attempts: u32,
     /// Not to be written before, epoch milliseconds.
     pub not_before: i64,
+    /// What else is known about writing through it.
+    pub traits: Traits,
+}
+
+/// What is known about writing through a link.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traits {
+    /// The version of the record whose write somebody approved, although the provider mails people about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<i64>,
+    /// How the provider was seen to rewrite what it was sent, after it had answered the write; oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<Rewrite>,
+    /// When a write last took effect, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrote_at: Option<i64>,
+    /// What writes cost lately, by the minute since the epoch; see `work/budget.rs`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent: BTreeMap<i64, u32>,
+    /// Fingerprints of what was sent lately, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<u64>,
+    /// The latest version that a client of the API gave the record, of those that were written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<i64>,
+}
+
+/// What a provider was seen to do: it turned one value of a field into another. Both as fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// What it was sent.
+    pub from: u64,
+    /// What it made of it.
+    pub to: u64,
+    /// Seen more than once.
+    pub habit: bool,
+}
+
+/// A short stand-in for a value at a path. One that another build of the program computes otherwise is only unknown.
+pub(crate) fn fingerprint(path: &FieldPath, value: Option<&Value>) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    value.map(Value::to_string).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Where a part lives at the provider.
@@ -229,11 +275,31 @@ pub enum LinkState {
     Synced,
     /// Something is on its way.
     Pending,
+    /// Something is on its way, and held back for a while.
+    Waiting {
+        /// Why, and until when.
+        reason: String,
+    },
+    /// Sending it would make the provider mail people. Approve or revert.
+    NeedsApproval {
+        /// Who would be mailed.
+        reason: String,
+    },
     /// The provider refuses the hub's value for good. Retry or revert.
     Rejected {
         /// Why, in the provider's words.
         reason: String,
     },
+}
+
+impl LinkState {
+    /// Whether nothing is written until a person says so or somebody edits the record.
+    pub(crate) const fn rests(&self) -> bool {
+        match self {
+            Self::Rejected { .. } | Self::NeedsApproval { .. } => true,
+            Self::Synced | Self::Pending | Self::Waiting { .. } => false,
+        }
+    }
 }
 
 /// A remote write, written down before it is sent.

@@ -66,9 +66,9 @@ impl Connector for CaldavConnector {
                 incremental: true,
                 reports_deletes: true,
                 conditional: Conditional::Version,
-                // Servers may mail attendees by themselves (RFC 6638), and what holds for one object cannot be
-                // promised for all.
-                notifies: Notifies::Always,
+                // Servers may mail attendees by themselves (RFC 6638). Those whom this connector names are written so that
+                // they do not; those whom others invited are asked about, object by object.
+                notifies: Notifies::Existing,
                 client_ids: true,
                 series: SeriesModel::Whole,
                 batch_max: 1,

@@ -36,6 +36,28 @@ impl Push for CaldavPush {
         outcomes
     }
 
+    /// What the object says now decides, not what is to be written: people who are new are marked.
+    async fn notified(
+        &self,
+        ctx: &Context,
+        collection: &RemoteCollection,
+        write: &Write,
+    ) -> Result<Vec<String>, Error> {
+        let dav = Dav::new(ctx, "notified");
+        let place = Collection::new(&ctx.base_url, &collection.id, dav.operation)?;
+        let target = match &write.action {
+            Action::Create { .. } => return Ok(Vec::new()),
+            Action::Update { target, .. } | Action::Delete { target } => target,
+        };
+        if let Some(raw) = &target.raw {
+            return scheduling::mailed(&dav, &place, raw).await;
+        }
+        match current(&dav, &place, &named(&dav, target)?).await? {
+            Current::There(object) => scheduling::mailed(&dav, &place, &object.raw).await,
+            Current::Gone => Ok(Vec::new()),
+        }
+    }
+
     /// The id of a created object follows from its intent, so one look tells.
     async fn probe(
         &self,

@@ -35,6 +35,41 @@ pub(crate) async fn silenced(
     Ok(marked.into_bytes())
 }
 
+/// Whom the server would mail about a change or the removal of an object, by address.
+///
+/// People written with `SCHEDULE-AGENT=CLIENT` or `NONE` are none of the server's business (RFC 6638 section 7.1).
+pub(crate) async fn mailed(dav: &Dav<'_>, place: &Collection, object: &Bytes) -> Result<Vec<String>, Error> {
+    let people = scheduled(&String::from_utf8_lossy(object));
+    if people.is_empty() || !schedules_by_itself(dav, place).await? {
+        return Ok(Vec::new());
+    }
+    Ok(people)
+}
+
+/// The attendees whom the server schedules, but for one who is the organizer.
+fn scheduled(text: &str) -> Vec<String> {
+    let mut organizers = HashSet::new();
+    let mut attendees = Vec::new();
+    for line in logical_lines(text) {
+        let line = unfold(line);
+        let upper = line.to_ascii_uppercase();
+        let Some((role, address)) = person(&line).and_then(|person| {
+            let (role, address) = person.split_once(' ')?;
+            Some((role.to_owned(), address.trim_start_matches("mailto:").to_owned()))
+        }) else {
+            continue;
+        };
+        let spared = [";SCHEDULE-AGENT=CLIENT", ";SCHEDULE-AGENT=NONE"];
+        if role == "ORGANIZER" {
+            organizers.insert(address);
+        } else if !spared.iter().any(|mark| upper.contains(mark)) && !attendees.contains(&address) {
+            attendees.push(address);
+        }
+    }
+    attendees.retain(|attendee| !organizers.contains(attendee));
+    attendees
+}
+
 /// Whether the `DAV` header names automatic scheduling (RFC 6638 section 2).
 async fn schedules_by_itself(dav: &Dav<'_>, place: &Collection) -> Result<bool, Error> {
     let ask = Ask {
@@ -171,6 +206,17 @@ name that makes the line as long as it may\r\n  be;PARTSTAT=ACCEPTED:mailto:Bob@
             unfold(attendee).len() - 22
         );
         assert!(marked.ends_with("SUMMARY:x\r\nEND:VEVENT\r\n"));
+    }
+
+    #[test]
+    fn the_server_mails_those_whom_it_schedules() {
+        assert_eq!(scheduled(TEXT), ["bob@example.org"]);
+        let ours = marked(TEXT, &HashSet::new()).unwrap();
+        assert!(scheduled(&ours).is_empty(), "{ours}");
+        let own = "ORGANIZER:mailto:ada@example.org\r\nATTENDEE:mailto:ADA@example.org\r\n";
+        assert!(scheduled(own).is_empty());
+        let explicit = "ATTENDEE;SCHEDULE-AGENT=SERVER:mailto:eve@example.org\r\n";
+        assert_eq!(scheduled(explicit), ["eve@example.org"]);
     }
 
     #[test]

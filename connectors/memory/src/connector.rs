@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use connector_sdk::{
     Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context, Credentials,
-    Error, FieldSupport, Limits, Notifies, Pull, Push, RemoteCollection,
+    Error, FieldSupport, Limits, Pull, Push, RemoteCollection,
 };
 use model::{Content, Kind};
 
@@ -85,7 +85,7 @@ impl Connector for MemoryConnector {
                     } else {
                         Conditional::None
                     },
-                    notifies: Notifies::Never,
+                    notifies: options.notifies,
                     client_ids: true,
                     series: options.series,
                     batch_max: 50,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_sdk::{
-    Access, Error, ErrorKind, RemoteCollection, RemoteId, RemoteObject, RemoteVersion, SeriesModel,
+    Access, Error, ErrorKind, Notifies, RemoteCollection, RemoteId, RemoteObject, RemoteVersion, SeriesModel,
 };
 use model::{Content, Fields, Kind, PartKey, series};
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub reports_deletes: bool,
     /// Whether its deltas say of an object only what changed of it.
     pub sparse_deltas: bool,
+    /// Whether it mails the people invited when an event of theirs is written.
+    pub notifies: Notifies,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
         incremental: true,
         reports_deletes: true,
         sparse_deltas: false,
+        notifies: Notifies::Never,
     };
 
     /// One object per master and override, everything else as one would wish.
@@ -53,6 +56,8 @@ impl Options {
     };
 }
 
+/// What the provider makes of the content that the connector writes.
+type Rewrite = Box<dyn Fn(&mut Content) + Send>;
 type Hook = Box<dyn FnOnce(&MemoryProvider) + Send>;
 
 pub(crate) struct State {
@@ -65,9 +70,11 @@ pub(crate) struct State {
     revoked: bool,
     writes: usize,
     reads: usize,
+    pub(crate) mails: usize,
     faults: Vec<Fault>,
     before_write: Option<Hook>,
     before_page: Option<Hook>,
+    pub(crate) rewrite: Option<Rewrite>,
 }
 
 /// A provider in memory. Clones share it.
@@ -96,9 +103,11 @@ impl MemoryProvider {
             revoked: false,
             writes: 0,
             reads: 0,
+            mails: 0,
             faults: Vec::new(),
             before_write: None,
             before_page: None,
+            rewrite: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -225,6 +234,12 @@ impl MemoryProvider {
         self.lock().writes
     }
 
+    /// Mails that the connector's writes sent to people invited.
+    #[must_use]
+    pub fn mails(&self) -> usize {
+        self.lock().mails
+    }
+
     /// Pages, fetches, probes and lists of collections that were answered.
     #[must_use]
     pub fn reads(&self) -> usize {
@@ -239,6 +254,11 @@ impl MemoryProvider {
     /// Runs just before the connector's next write: another client that gets in first.
     pub fn before_next_write(&self, hook: impl FnOnce(&Self) + Send + 'static) {
         self.lock().before_write = Some(Box::new(hook));
+    }
+
+    /// Rewrites what the connector writes from now on, before the write is answered.
+    pub fn rewrite_writes(&self, rewrite: impl Fn(&mut Content) + Send + 'static) {
+        self.lock().rewrite = Some(Box::new(rewrite));
     }
 
     /// Runs just before the next page is read: what happens between a probe and a pull.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use connector_sdk::{
-    Action, Applied, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, SeriesModel, Target, Write,
+    Action, Applied, Context, Error, ErrorKind, Notifies, Push, RemoteCollection, RemoteId, SeriesModel,
+    Target, Write,
 };
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -25,7 +26,10 @@ impl Push for MemoryConnector {
     ) -> Vec<Result<Applied, Error>> {
         let carry_out = |write: &Write| match &write.action {
             Action::Create { content } => self.provider.write("push.create", |state| {
-                create(state, collection, &write.intent, content)
+                let id = created_id(&write.intent).0;
+                mailing(state, collection, &id, |state| {
+                    create(state, collection, &write.intent, content)
+                })
             }),
             Action::Update { target, changed, .. } if changed.is_empty() => {
                 self.provider.read(Operation::Fetch, "push.update", |state| {
@@ -38,13 +42,37 @@ impl Push for MemoryConnector {
                 content,
                 changed,
             } => self.provider.write("push.update", |state| {
-                update(state, collection, &write.part, target, content, changed)
+                let id = record_of(state, collection, target);
+                mailing(state, collection, &id, |state| {
+                    update(state, collection, &write.part, target, content, changed)
+                })
             }),
             Action::Delete { target } => self.provider.write("push.delete", |state| {
-                delete(state, collection, &write.part, target)
+                let id = record_of(state, collection, target);
+                mailing(state, collection, &id, |state| {
+                    delete(state, collection, &write.part, target)
+                })
             }),
         };
         writes.iter().map(carry_out).collect()
+    }
+
+    async fn notified(
+        &self,
+        _ctx: &Context,
+        collection: &RemoteCollection,
+        write: &Write,
+    ) -> Result<Vec<String>, Error> {
+        let target = match &write.action {
+            Action::Create { .. } => return Ok(Vec::new()),
+            Action::Update { target, .. } | Action::Delete { target } => target,
+        };
+        self.provider.read(Operation::Fetch, "notified", |state| {
+            let id = record_of(state, collection, target);
+            let held = state.collection(collection, "notified")?;
+            let record = held.records.get(&id).cloned().unwrap_or_default();
+            Ok(record.guests().difference(&record.silenced).cloned().collect())
+        })
     }
 
     async fn probe(
@@ -71,6 +99,44 @@ fn created_id(intent: &IntentId) -> RemoteId {
         "m{}",
         intent.as_str().trim_start_matches(IntentId::PREFIX)
     ))
+}
+
+/// The record that a write goes to.
+fn record_of(state: &mut State, collection: &RemoteCollection, target: &Target) -> String {
+    let object = target.id.as_ref().and_then(|id| {
+        let held = state.collection(collection, "push").ok()?;
+        Some(held.objects.get(id)?.record.clone())
+    });
+    let series = target.series.as_ref().map(|part| part.series.0.clone());
+    object.or(series).unwrap_or_default()
+}
+
+/// Carries out a write and mails whom the provider mails about it: everybody invited before or after, or those of them
+/// whom other clients invited.
+fn mailing(
+    state: &mut State,
+    collection: &RemoteCollection,
+    record: &str,
+    write: impl FnOnce(&mut State) -> Result<Applied, Error>,
+) -> Result<Applied, Error> {
+    let before = state.collection(collection, "push")?.records.get(record).cloned();
+    let outcome = write(state)?;
+    let notifies = state.options.notifies;
+    let after = state.collection(collection, "push")?.records.get_mut(record);
+    let invited = before.as_ref().map(Record::guests).unwrap_or_default();
+    let mut people = invited.clone();
+    if let Some(after) = after {
+        let now = after.guests();
+        after.silenced.extend(now.difference(&invited).cloned());
+        people.extend(now);
+    }
+    let silenced = before.map(|before| before.silenced).unwrap_or_default();
+    state.mails += match notifies {
+        Notifies::Never | Notifies::Suppressible => 0,
+        Notifies::Existing => invited.difference(&silenced).count(),
+        Notifies::Always => people.len(),
+    };
+    Ok(outcome)
 }
 
 fn create(
@@ -103,6 +169,7 @@ fn create(
         SeriesModel::Whole | SeriesModel::None => {}
     }
     held.records.insert(id.0.clone(), record);
+    rewrite(state, collection, &id.0);
     state.settle(&collection.id.0, &id.0);
     stored(state, collection, &id, "push.create")
 }
@@ -151,8 +218,18 @@ fn update(
         let own = record.content.overrides.entry(part.clone()).or_default();
         own.retain(|name, _| fields.contains_key(name));
     }
+    rewrite(state, collection, &record_id);
     state.settle(&collection.id.0, &record_id);
     stored(state, collection, &object_id, "push.update")
+}
+
+/// The provider makes of it what it makes of everything.
+fn rewrite(state: &mut State, collection: &RemoteCollection, record: &str) {
+    let held = state.collections.get_mut(&collection.id.0);
+    let record = held.and_then(|held| held.records.get_mut(record));
+    if let (Some(rewrite), Some(record)) = (&state.rewrite, record) {
+        rewrite(&mut record.content);
+    }
 }
 
 /// Finds the record and the object that an update goes to, and checks that the object is as it was read.

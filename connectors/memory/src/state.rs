@@ -13,6 +13,22 @@ pub(crate) struct Record {
     pub(crate) content: Content,
     /// Cancelled occurrences that the master itself lists (as an iCalendar `EXDATE`); the others are objects.
     pub(crate) listed: BTreeSet<PartKey>,
+    /// People whom the connector invited, and the provider was told to leave alone.
+    pub(crate) silenced: BTreeSet<String>,
+}
+
+impl Record {
+    /// Everybody invited to any part.
+    pub(crate) fn guests(&self) -> BTreeSet<String> {
+        let content = &self.content;
+        let parts = std::iter::once(&content.fields).chain(content.overrides.values());
+        let people = parts.filter_map(|fields| fields.get("attendees")?.as_array());
+        people
+            .flatten()
+            .filter_map(|person| person.get("address")?.as_str())
+            .map(str::to_owned)
+            .collect()
+    }
 }
 
 /// An object as clients see it.

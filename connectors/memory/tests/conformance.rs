@@ -1,7 +1,7 @@
 //! The reference connector keeps the contract, in both layouts of series and with fewer gifts.
 
 use connector_memory::{Fault, MemoryConnector, MemoryProvider, Options, connector};
-use connector_sdk::{Connector, Context, RemoteId};
+use connector_sdk::{Connector, Context, Notifies, RemoteId};
 use model::{Content, FieldPath};
 use testkit::conformance::{Subject, no_network, run};
 
@@ -83,6 +83,10 @@ impl Subject for InMemory {
     fn writes(&self) -> usize {
         self.provider.writes()
     }
+
+    fn mails(&self) -> usize {
+        self.provider.mails()
+    }
 }
 
 #[tokio::test]
@@ -106,6 +110,17 @@ async fn a_provider_of_sparse_deltas_keeps_the_contract() {
         let options = Options {
             sparse_deltas: true,
             ..options
+        };
+        run(async || fresh(options).await).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_mails_keeps_the_contract() {
+    for notifies in [Notifies::Suppressible, Notifies::Existing, Notifies::Always] {
+        let options = Options {
+            notifies,
+            ..Options::WHOLE
         };
         run(async || fresh(options).await).await.unwrap();
     }

@@ -85,6 +85,9 @@ pub enum Notifies {
     Never,
     /// It does unless told not to; this connector always tells it not to.
     Suppressible,
+    /// It mails the people whom an object names already, as other clients invited them; those whom this connector names
+    /// it leaves alone. [`crate::Push::notified`] says whom a write would mail.
+    Existing,
     /// It does, and nothing turns it off.
     Always,
 }

@@ -8,7 +8,7 @@ use model::{Content, FieldPath, IntentId, Kind, PartKey};
 
 use crate::collection::RemoteCollection;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::pull::{RemoteObject, SeriesPart};
 use crate::{RemoteId, RemoteVersion};
 
@@ -97,6 +97,25 @@ pub trait Push: Send + Sync {
         collection: &RemoteCollection,
         writes: &[Write],
     ) -> Vec<Result<Applied, Error>>;
+
+    /// Whom the provider would mail if this write were carried out now, by address. Asked where the capability says
+    /// [`crate::Notifies::Existing`], before an object that names people is changed or deleted; nobody else has to
+    /// answer.
+    ///
+    /// # Errors
+    /// When it cannot be told; `Unsupported` from connectors that are not asked.
+    async fn notified(
+        &self,
+        _ctx: &Context,
+        _collection: &RemoteCollection,
+        _write: &Write,
+    ) -> Result<Vec<String>, Error> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "notified",
+            "this connector's capability says whom it mails",
+        ))
+    }
 
     /// Looks for the object that a create with this intent would have made. Asked before a create is sent again.
     /// [`Applied::Gone`] when the provider itself says that it was made and deleted since, as Google does; `None` when

@@ -1,4 +1,5 @@
-//! `/v1/links`: how each record stands at each provider; retry and revert what a provider refuses.
+//! `/v1/links`: how each record stands at each provider; approve what would mail people, retry and revert what a
+//! provider refuses.
 
 use model::{CollectionId, ConnectionId, FieldPath, LinkId, PartKey, RecordId};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::envelope::{Data, List};
 use super::error::{ApiError, Failures};
-use super::extract::{Caller, Id, Params, paging};
+use super::extract::{Caller, Id, IfMatch, Params, paging};
 use crate::state::AppState;
 
 /// How a link stands.
@@ -22,6 +23,10 @@ pub enum LinkStateName {
     Synced,
     /// Something is on its way.
     Pending,
+    /// Something is on its way, and held back for a while; `reason` says why.
+    Waiting,
+    /// Sending it would make the provider mail people; `reason` names them. Approve or revert.
+    NeedsApproval,
     /// The provider refuses the hub's value for good; `reason` says why. Retry or revert.
     Rejected,
 }
@@ -31,6 +36,8 @@ impl LinkStateName {
         match self {
             Self::Synced => "synced",
             Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::NeedsApproval => "needs_approval",
             Self::Rejected => "rejected",
         }
     }
@@ -47,7 +54,7 @@ pub struct LinkBrief {
     pub collection_id: CollectionId,
     /// How it stands.
     pub state: LinkStateName,
-    /// Why the provider refuses, in its words.
+    /// Why the provider refuses, in its words; who would be mailed; what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The provider's id of the object; absent until it has been made.
@@ -61,6 +68,8 @@ impl LinkBrief {
         let (state, reason) = match &link.state {
             LinkState::Synced => (LinkStateName::Synced, None),
             LinkState::Pending => (LinkStateName::Pending, None),
+            LinkState::Waiting { reason } => (LinkStateName::Waiting, Some(reason.clone())),
+            LinkState::NeedsApproval { reason } => (LinkStateName::NeedsApproval, Some(reason.clone())),
             LinkState::Rejected { reason } => (LinkStateName::Rejected, Some(reason.clone())),
         };
         Self {
@@ -130,6 +139,7 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(get))
+        .routes(routes!(approve))
         .routes(routes!(retry))
         .routes(routes!(revert))
 }
@@ -161,6 +171,26 @@ async fn get(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiErr
     let linked = linked.ok_or_else(|| ApiError::not_found("link"))?;
     Ok(Data {
         data: LinkOut::from(&linked.link),
+    })
+}
+
+/// Sends what waits because the provider mails people about it. The approval is for the record as it is; edits made
+/// later ask again. With `If-Match`, only if the record is still in that version.
+#[utoipa::path(post, path = "/v1/links/{id}/approve", tag = "links", security(("api_key" = [])),
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The record's version that was looked at.")),
+    responses((status = 200, body = Data<LinkOut>), Failures))]
+async fn approve(
+    caller: Caller,
+    Id(id): Id<LinkId>,
+    IfMatch(version): IfMatch,
+) -> Result<Data<LinkOut>, ApiError> {
+    let link = caller
+        .state()
+        .engine()
+        .approve_link(&caller.organization, &id, version)
+        .await?;
+    Ok(Data {
+        data: LinkOut::from(&link),
     })
 }
 

@@ -25,7 +25,8 @@ pub(super) fn show(terminal: &mut Terminal) -> anyhow::Result<()> {
                 match capability.notifies {
                     Notifies::Never => "never",
                     Notifies::Suppressible => "told not to",
-                    Notifies::Always => "always",
+                    Notifies::Existing => "after approval",
+                    Notifies::Always => "always, after approval",
                 }
                 .to_owned(),
                 info.default_base_url.unwrap_or("you name it").to_owned(),

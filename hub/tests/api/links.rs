@@ -2,13 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::caldav::{CaldavServer, Quirks, Rejection};
+use simulators::faults::{Fault, FaultAnswer, Match};
 
 use crate::scene::{
     caldav_server, event_titled, event_when, events, ics, path_of, settle, sync, with_caldav, work,
 };
-use crate::server::TestServer;
+use crate::server::{Answer, TestServer};
 
 fn refusing(uid: &str, rejection: Rejection) -> Quirks {
     Quirks {
@@ -70,6 +72,72 @@ async fn a_write_refused_for_good_is_shown_and_can_be_reverted() {
         "Refused",
         "the provider's value again"
     );
+}
+
+/// Lets the server say that it schedules by itself; the simulator itself never mails anybody.
+fn advertise_scheduling(server: &CaldavServer) {
+    let answer = FaultAnswer {
+        status: 200,
+        headers: vec![(
+            "dav".to_owned(),
+            "1, calendar-access, calendar-auto-schedule".to_owned(),
+        )],
+        body: String::new(),
+    };
+    let options = Match::method(Method::OPTIONS);
+    server.faults().always(options, Fault::Answer(answer));
+}
+
+#[tokio::test]
+async fn a_write_that_would_mail_people_waits_for_an_approval() {
+    let guests = [
+        "SUMMARY:Review",
+        "ORGANIZER:mailto:ada@example.com",
+        "ATTENDEE:mailto:grace@example.com",
+    ];
+    let objects = [("1.ics", ics("u1", &guests))];
+    let caldav = caldav_server(&objects).await;
+    advertise_scheduling(&caldav);
+    let (server, ..) = with_caldav(&caldav).await;
+    let event = event_titled(&server, "Review").await;
+    let edited = server
+        .patch(&path_of(&event), json!({"title": "Second review"}))
+        .await
+        .data();
+    let event = event_when(&server, &edited, |event| {
+        event["links"][0]["state"] == "needs_approval"
+    })
+    .await;
+    let link = &event["links"][0];
+    let reason = link["reason"].as_str().unwrap();
+    assert!(reason.contains("grace@example.com"), "{reason}");
+    settle(&server).await;
+    assert!(work(&caldav).get("1.ics").unwrap().ics.contains("SUMMARY:Review"));
+    let waiting = server.get("/v1/links?state=needs_approval").await.data();
+    assert_eq!(waiting.as_array().unwrap().len(), 1, "{waiting}");
+
+    let path = format!("/v1/links/{}/approve", link["id"].as_str().unwrap());
+    let version = event["version"].as_i64().unwrap();
+    let of_before = server
+        .request(Method::POST, &path)
+        .bearer_auth(&server.key)
+        .header("if-match", (version - 1).to_string());
+    Answer::of(of_before).await.failure(412, "version_mismatch");
+    let approved = server.post(&path, json!({})).await.data();
+    assert_eq!(approved["state"], "pending", "{approved}");
+    event_when(&server, &event, |event| event["links"][0]["state"] == "synced").await;
+    assert!(
+        work(&caldav)
+            .get("1.ics")
+            .unwrap()
+            .ics
+            .contains("SUMMARY:Second review")
+    );
+    server.post(&path, json!({})).await.failure(409, "conflict");
+    server
+        .post("/v1/links/link_01/approve", json!({}))
+        .await
+        .failure(404, "not_found");
 }
 
 #[tokio::test]

@@ -28,13 +28,25 @@ impl Run<'_> {
                 .refuse(work, "the provider cannot be written to".to_owned(), None)
                 .await;
         };
+        let changed = pending.changed.iter().cloned();
+        let exempt = pending.action != IntentAction::Update;
+        if let Some(until) = work.over_budget(changed, self.desk.now_ms()).filter(|_| !exempt) {
+            return self.wait(work, until).await;
+        }
         let known = work.link.parts.get(&pending.part);
         if known.is_some_and(|known| known.raw_outdated) && pending.action != IntentAction::Create {
             self.read_anew(scene, &work.link, &pending.part).await?;
             return Ok(Ended::Again);
         }
         let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
-        let (intent, again) = self.open_intent(&work, pending).await?;
+        let proposed = self.proposed(&work, pending);
+        let write = to_write(&proposed, &work.link, &raws);
+        let sides = (&work.link, &work.record);
+        let sent = (&proposed.sent, proposed.action);
+        if let Some(reason) = self.must_ask(scene, sides, facet, &write, sent).await? {
+            return self.ask(work, reason).await;
+        }
+        let (intent, again) = self.open_intent(&work, proposed).await?;
         let write = to_write(&intent, &work.link, &raws);
         let outcome = facet
             .apply(
@@ -60,10 +72,25 @@ impl Run<'_> {
         }
     }
 
+    /// The intent of a write that is not written down yet.
+    fn proposed(&self, work: &Work, pending: Pending) -> Intent {
+        Intent {
+            id: IntentId::new(self.desk.epoch_ms(), self.desk.random()),
+            organization: self.organization.clone(),
+            link: work.link.id.clone(),
+            connection: self.connection.id.clone(),
+            part: pending.part,
+            action: pending.action,
+            sent: pending.sent,
+            changed: pending.changed,
+            created_at: self.desk.now_ms(),
+        }
+    }
+
     /// Writes the intent down. A create that is in doubt is tried again as it was, name and content: both tries then
     /// mean one object (invariant 8), and what changed since follows as an update. Whether it is such a try.
-    async fn open_intent(&self, work: &Work, pending: Pending) -> Result<(Intent, bool), Trouble> {
-        if pending.action == IntentAction::Create {
+    async fn open_intent(&self, work: &Work, intent: Intent) -> Result<(Intent, bool), Trouble> {
+        if intent.action == IntentAction::Create {
             let open = self
                 .desk
                 .store
@@ -76,17 +103,6 @@ impl Run<'_> {
                 return Ok((earlier, true));
             }
         }
-        let intent = Intent {
-            id: IntentId::new(self.desk.epoch_ms(), self.desk.random()),
-            organization: self.organization.clone(),
-            link: work.link.id.clone(),
-            connection: self.connection.id.clone(),
-            part: pending.part,
-            action: pending.action,
-            sent: pending.sent,
-            changed: pending.changed,
-            created_at: self.desk.now_ms(),
-        };
         self.commit(vec![Effect::OpenIntent(Box::new(intent.clone()))])
             .await?;
         Ok((intent, false))

@@ -169,6 +169,35 @@ impl Run<'_> {
         Ok(Ended::Rested)
     }
 
+    /// The link is written again and again for nobody: it waits until the budget allows a write, and a job comes back
+    /// to it then.
+    async fn wait(&mut self, mut work: Work, until_ms: i64) -> Result<Ended, Trouble> {
+        let until = jiff::Timestamp::from_millisecond(until_ms).unwrap_or_default();
+        let reason = format!(
+            "written too often within an hour without anybody's edit in the hub: other programs or the provider itself \
+             keep changing it back; the next write is due at {until}"
+        );
+        let mut job = push_job(&self.desk, &work.link);
+        if let Effect::Enqueue(job) = &mut job {
+            job.run_at = until_ms;
+        }
+        if work.wait(reason) {
+            tracing::warn!(link = %work.link.id, %until, "a link has spent its write budget");
+            let mut effects = work.into_effects(&Origin::Hub);
+            effects.push(job);
+            self.commit(effects).await?;
+        }
+        Ok(Ended::Rested)
+    }
+
+    /// Nothing is sent before somebody agrees to whom it would mail.
+    async fn ask(&mut self, mut work: Work, reason: String) -> Result<Ended, Trouble> {
+        tracing::info!(link = %work.link.id, "a write would mail people and waits for an approval");
+        work.ask(reason);
+        self.commit(work.into_effects(&Origin::Hub)).await?;
+        Ok(Ended::Rested)
+    }
+
     pub(crate) async fn refuse(
         &mut self,
         mut work: Work,

@@ -7,7 +7,6 @@ use model::{Content, FieldPath, PartKey, series};
 
 use crate::engine::Run;
 use crate::occurrence;
-use crate::plan;
 use crate::scene::Scene;
 use crate::state::{DELETED, IntentAction, Link};
 use crate::work::Work;
@@ -52,7 +51,7 @@ impl Run<'_> {
                 }),
             };
         }
-        let hub = plan::hub_side(record, link);
+        let hub = scene.hub_side(link, record);
         let (action, changed) = if there {
             let (send, yields) = self.differences(scene, work, &hub);
             if send.is_empty() {
@@ -84,16 +83,7 @@ impl Run<'_> {
     /// provider owns it.
     fn differences(&self, scene: &Scene, work: &Work, hub: &Content) -> (BTreeSet<FieldPath>, bool) {
         let (link, record) = (&work.link, &work.record);
-        let merged = plan::plan(&plan::Input {
-            kind: link.kind,
-            capability: &scene.capability,
-            policy: &scene.policy,
-            snapshots: &link.snapshots,
-            hub,
-            remote: &link.snapshots.remote,
-            held: &link.held,
-            project: &|content| scene.project(content),
-        });
+        let merged = scene.plan(link, record, &link.snapshots.remote);
         let mut send = merged.send;
         if scene.capability.series.has_part_objects() {
             outlived(hub, link, &mut send);

@@ -68,6 +68,7 @@ impl Run<'_> {
                     work.vanish(&self.desk, scene, &PartKey::MASTER);
                 }
                 Outcome::Found(object) => {
+                    work.charge(intent, self.desk.now_ms());
                     let written = carried(scene, intent, object);
                     work.presume(&intent.sent, &written, &scene.project(&intent.sent));
                     let mut filled = filled_in(&work, intent, object);
@@ -77,6 +78,7 @@ impl Run<'_> {
                     work.meet_found(&self.desk, scene, &written, object);
                 }
                 Outcome::Answered(Applied::Stored(object)) => {
+                    work.charge(intent, self.desk.now_ms());
                     let mut written = carried(scene, intent, object);
                     written.extend(filled_in(&work, intent, object));
                     work.settle(&self.desk, scene, &intent.sent, &written, object);

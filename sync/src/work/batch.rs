@@ -7,7 +7,7 @@ use model::{ConnectionId, Content, JobId, PartKey};
 use crate::engine::Desk;
 use crate::history;
 use crate::ports::Effect;
-use crate::state::{FeedEntry, JobTask, Link, LinkState, NewJob, Origin, Record, Snapshots};
+use crate::state::{FeedEntry, JobTask, Link, LinkState, NewJob, Origin, Record, Snapshots, Traits};
 use crate::work::Work;
 
 impl Work {
@@ -109,6 +109,7 @@ pub(crate) fn pending_link(desk: &Desk, record: &Record, target: &crate::state::
         removing: false,
         attempts: 0,
         not_before: 0,
+        traits: Traits::default(),
     }
 }
 

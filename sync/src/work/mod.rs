@@ -1,6 +1,8 @@
 //! One link and its record while they are being worked on: changed in memory, then committed as one batch.
 
 mod batch;
+mod budget;
+mod habits;
 mod remote;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ use crate::engine::Desk;
 use crate::plan;
 use crate::scene::Scene;
 use crate::state::{
-    Conflict, DELETED, FeedAction, FieldClock, Link, LinkState, Origin, Record, RemotePart, Snapshots,
+    Conflict, DELETED, FeedAction, FieldClock, Link, LinkState, Origin, Record, RemotePart, Snapshots, Traits,
 };
 
 pub(crate) use batch::{pending_link, push_job, push_job_for};
@@ -104,6 +106,7 @@ impl Work {
             removing: false,
             attempts: 0,
             not_before: 0,
+            traits: Traits::default(),
         };
         let record = Record {
             id: record_id,
@@ -189,14 +192,14 @@ impl Work {
         }
     }
 
-    /// Sets whether there is something to send. What was refused for good is not tried again by itself: only an
-    /// edit or a person wakes it.
+    /// Sets whether there is something to send. What was refused for good, or waits for an approval, is not tried again
+    /// by itself: only an edit or a person wakes it.
     pub(crate) fn mark_dirty(&mut self, dirty: bool) {
         let still_differs = dirty;
-        let refused = matches!(self.link.state, LinkState::Rejected { .. });
-        let dirty = dirty && (!refused || self.link.dirty);
+        let dirty = dirty && (!self.link.state.rests() || self.link.dirty);
         let state = match (&self.link.state, dirty) {
-            (LinkState::Rejected { .. }, _) if still_differs => self.link.state.clone(),
+            (state, _) if still_differs && state.rests() => state.clone(),
+            (LinkState::Waiting { .. }, true) => self.link.state.clone(),
             (_, true) => LinkState::Pending,
             (_, false) => LinkState::Synced,
         };
@@ -241,6 +244,22 @@ impl Work {
         self.link.dirty = false;
         self.link.attempts += 1;
         self.link_changed = true;
+    }
+
+    /// Not to be sent before somebody agrees to whom it would mail.
+    pub(crate) fn ask(&mut self, reason: String) {
+        self.link.state = LinkState::NeedsApproval { reason };
+        self.link.dirty = false;
+        self.link_changed = true;
+    }
+
+    /// Not to be sent before the budget allows it again. Whether that is news.
+    pub(crate) fn wait(&mut self, reason: String) -> bool {
+        let state = LinkState::Waiting { reason };
+        let news = self.link.state != state;
+        self.link.state = state;
+        self.link_changed |= news;
+        news
     }
 
     /// Try again later.

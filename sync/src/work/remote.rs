@@ -56,17 +56,8 @@ impl Work {
 
     /// Merges the provider's side into the link and the record.
     pub(crate) fn meet(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
-        let hub = plan::hub_side(&self.record, &self.link);
-        let merged = plan::plan(&plan::Input {
-            kind: self.link.kind,
-            capability: &scene.capability,
-            policy: &scene.policy,
-            snapshots: &self.link.snapshots,
-            hub: &hub,
-            remote,
-            held: &self.link.held,
-            project: &|content| scene.project(content),
-        });
+        self.observe_habits(desk, scene, remote);
+        let merged = scene.plan(&self.link, &self.record, remote);
         let before = series::time_field(&self.link.snapshots.remote.fields, "start");
         let after = series::time_field(&merged.base_remote.fields, "start");
         if let (Some(before), Some(after)) = (before, after) {
@@ -169,7 +160,7 @@ impl Work {
             self.drop_link();
             return;
         }
-        let hub = plan::hub_side(&self.record, &self.link);
+        let hub = scene.hub_side(&self.link, &self.record);
         let (elsewhere, here): (Vec<FieldPath>, Vec<FieldPath>) = hub
             .differences(&self.link.snapshots.hub)
             .into_iter()
@@ -266,7 +257,7 @@ impl Work {
         }
         self.link.attempts = 0;
         self.link.not_before = 0;
-        if let LinkState::Rejected { .. } = self.link.state {
+        if self.link.state != LinkState::Synced {
             self.link.state = LinkState::Pending;
         }
         self.link_changed = true;

@@ -35,6 +35,11 @@ cases![
     (nobody_is_notified, "W9", |capability| writes(capability)
         && capability.notifies != Notifies::Always),
     (
+        people_whom_others_invited_are_told_of_before_they_are_mailed,
+        "W12",
+        |capability| writes(capability) && capability.notifies == Notifies::Existing
+    ),
+    (
         an_own_write_comes_back_as_it_was_answered,
         "W10",
         |capability| writes(capability) && capability.incremental
@@ -360,6 +365,38 @@ async fn nobody_is_notified(subject: &dyn Subject) -> Result<()> {
     let moved = store(subject, &collection, write).await?;
     apply(subject, &collection, delete(target(&moved))).await??;
     ensure!(subject.mails() == 0, "{} mails are sent", subject.mails());
+    Ok(())
+}
+
+async fn people_whom_others_invited_are_told_of_before_they_are_mailed(subject: &dyn Subject) -> Result<()> {
+    if subject.kind() != Kind::Event {
+        // Nobody is invited to anything else.
+        return Ok(());
+    }
+    let collection = collection(subject).await?;
+    let ctx = subject.context();
+    let theirs = subject.put(&sample::meeting("theirs")).await?;
+    let theirs = fetch(subject, &collection, &theirs).await?;
+    let ours = store(subject, &collection, create(8, sample::meeting("ours"))).await?;
+    for (object, is_theirs) in [(theirs, true), (ours, false)] {
+        let retitled = titled(subject, &object.content, "changed");
+        let path = [FieldPath::master("title")];
+        let change = update(target(&object), PartKey::MASTER, retitled, &path);
+        for write in [change, delete(target(&object))] {
+            let told = push(subject)?.notified(&ctx, &collection, &write).await?;
+            let before = subject.mails();
+            let outcome = apply(subject, &collection, write).await?;
+            let mailed = subject.mails() - before;
+            ensure!(
+                told.len() >= mailed,
+                "{mailed} are mailed, and {told:?} were told of"
+            );
+            ensure!(is_theirs || told.is_empty(), "{told:?} were invited by us");
+            if outcome.is_err() {
+                break;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -165,6 +165,22 @@ impl Push for WatchedConnector {
         answer
     }
 
+    async fn notified(
+        &self,
+        ctx: &Context,
+        collection: &RemoteCollection,
+        write: &Write,
+    ) -> Result<Vec<String>, Error> {
+        Turn::default().await;
+        let Some(facet) = self.inner.push() else {
+            return Ok(Vec::new());
+        };
+        let answer = facet.notified(ctx, collection, write).await;
+        self.watch
+            .answered(|| format!("{} notified {} -> {answer:?}", self.connection, collection.id));
+        answer
+    }
+
     async fn probe(
         &self,
         ctx: &Context,

@@ -90,6 +90,15 @@ fn elaborate(world: &World) -> (Record, Link) {
         },
     )]);
     record.home = Some(link.id.clone());
+    link.traits.approved = Some(7);
+    link.traits.wrote_at = Some(1_767_000_000_000);
+    link.traits.spent = [(29_450_000, 20)].into();
+    link.traits.sent = vec![u64::MAX];
+    link.traits.rewrites = vec![sync::state::Rewrite {
+        from: 1,
+        to: u64::MAX,
+        habit: true,
+    }];
     link.state = LinkState::Rejected {
         reason: "the calendar is full".to_owned(),
     };

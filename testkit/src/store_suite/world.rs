@@ -13,7 +13,7 @@ use serde_json::json;
 use sync::ports::Effect;
 use sync::state::{
     Collection, Connection, FeedAction, FeedEntry, Health, JobTask, Link, LinkState, NewJob, Origin,
-    Quarantine, Record, RemotePart, Snapshots,
+    Quarantine, Record, RemotePart, Snapshots, Traits,
 };
 
 use super::Subject;
@@ -110,6 +110,7 @@ impl World {
             removing: false,
             attempts: 0,
             not_before: 0,
+            traits: Traits::default(),
         }
     }
 

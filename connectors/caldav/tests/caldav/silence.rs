@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use connector_sdk::Action;
+use connector_sdk::{Action, Connector as _};
 use http::Method;
 use model::FieldPath;
 use serde_json::json;
 use simulators::caldav::{CaldavServer, Quirks};
 use simulators::faults::{Fault, FaultAnswer, Match};
 
-use crate::account::{Account, simulated};
-use crate::writes::{content, stored, target, write};
+use crate::account::{Account, Replica, simulated};
+use crate::writes::{content, retitled, stored, target, write};
 
 /// Lets the server say that it schedules by itself; the simulator itself never mails anybody.
 fn advertise_scheduling(server: &CaldavServer) {
@@ -77,6 +77,47 @@ async fn attendees_are_written_so_that_a_scheduling_server_mails_nobody() {
             if schedules { 3 } else { 0 },
             "{text}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_schedules_is_asked_about_people_whom_others_invited() {
+    let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//other//EN\r\nBEGIN:VEVENT\r\nUID:theirs\r\n\
+DTSTAMP:20260101T000000Z\r\nDTSTART:20260302T090000Z\r\nDTEND:20260302T100000Z\r\nSUMMARY:Theirs\r\n\
+ORGANIZER:mailto:alice@example.org\r\nATTENDEE:mailto:alice@example.org\r\nATTENDEE:mailto:bob@example.org\r\n\
+ATTENDEE;SCHEDULE-AGENT=CLIENT:mailto:eve@example.org\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    for schedules in [true, false] {
+        let server = simulated(0, Quirks::default()).await;
+        if schedules {
+            advertise_scheduling(&server);
+        }
+        let account = Account::at(&server);
+        let calendar = account.calendar("Work").await;
+        server.calendar("alice", "work").put("theirs.ics", ics).unwrap();
+        let mut replica = Replica::default();
+        replica.pull(&account, &calendar).await;
+        let object = replica.objects.values().next().unwrap();
+        for with_raw in [true, false] {
+            let mut to = target(object);
+            to.raw = to.raw.filter(|_| with_raw);
+            let change = match retitled(object, "Ours") {
+                Action::Update { content, changed, .. } => Action::Update {
+                    target: to.clone(),
+                    content,
+                    changed,
+                },
+                other => other,
+            };
+            for action in [change, Action::Delete { target: to }] {
+                let push = account.connector.push().unwrap();
+                let asked = push
+                    .notified(&account.ctx, &calendar, &write(3, action))
+                    .await
+                    .unwrap();
+                let expected: &[&str] = if schedules { &["bob@example.org"] } else { &[] };
+                assert_eq!(asked, expected);
+            }
+        }
     }
 }
 

@@ -121,6 +121,7 @@ impl Draw {
             removing: false,
             attempts: 0,
             not_before: 0,
+            traits: sync::state::Traits::default(),
         };
         let link = self.redrawn(blank);
         self.links.insert(link.id.clone(), link.clone());

@@ -120,18 +120,6 @@ impl Store for SqliteStore {
         self.read_mirror(organization, id).await
     }
 
-    async fn missing_links(
-        &self,
-        organization: &OrganizationId,
-        source: &CollectionId,
-        target: &CollectionId,
-        after: Option<&RecordId>,
-        limit: u32,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.read_missing_links(organization, source, target, after, limit)
-            .await
-    }
-
     async fn members(
         &self,
         organization: &OrganizationId,

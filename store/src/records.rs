@@ -197,39 +197,6 @@ impl SqliteStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Live records with a link in `source` and none in `target`.
-    pub(crate) async fn read_missing_links(
-        &self,
-        organization: &OrganizationId,
-        source: &CollectionId,
-        target: &CollectionId,
-        after: Option<&RecordId>,
-        limit: u32,
-    ) -> Result<Vec<Record>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
-        query
-            .push(COLUMNS)
-            .push(
-                " FROM links l JOIN records r ON r.organization_id = l.organization_id AND r.id = l.record_id
-                  WHERE l.organization_id = ",
-            )
-            .push_bind(organization.as_str())
-            .push(" AND l.collection_id = ")
-            .push_bind(source.as_str())
-            .push(" AND l.record_id > ")
-            .push_bind(after.map_or("", |after| after.as_str()))
-            .push(
-                " AND r.deleted = 0 AND NOT EXISTS (
-                    SELECT 1 FROM links t
-                    WHERE t.organization_id = l.organization_id AND t.record_id = l.record_id AND t.collection_id = ",
-            )
-            .push_bind(target.as_str())
-            .push(") ORDER BY l.record_id LIMIT ")
-            .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
-        all(&rows, read)
-    }
-
     pub(crate) async fn read_joined(
         &self,
         organization: &OrganizationId,

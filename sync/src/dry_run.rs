@@ -2,31 +2,41 @@
 
 use connector_sdk::{Change, Error, ErrorKind, Listing, PullRequest};
 use futures::StreamExt as _;
-use model::{ConnectionId, LinkId, OrganizationId, RecordId};
+use model::{CollectionId, ConnectionId, LinkId, OrganizationId, RecordId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::edit::EditError;
 use crate::engine::{Engine, Progress, Run, Summary, Trouble};
+use crate::matching::Reason;
 use crate::observe::{Deletes, Pulling};
 use crate::push::Step;
-use crate::state::{CollectionCache, FeedAction, IntentAction, Mirror};
+use crate::scene::Scene;
+use crate::silence::would_mail;
+use crate::state::{CollectionCache, FeedAction, IntentAction};
 use crate::work::{Work, pending_link};
 
-/// Records that one read of a mirror's dry run takes.
-const BATCH: u32 = 200;
 /// Operations that a dry run lists at most.
-const MAX_OPERATIONS: usize = 10_000;
+pub(crate) const MAX_OPERATIONS: usize = 10_000;
 
 /// One thing that a run would do.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct PlannedOperation {
     /// `hub` when the hub's record would change, `remote` when the provider would be written.
     pub side: &'static str,
-    /// `create`, `update`, `delete`, `quarantine` or `refuse`.
+    /// `create`, `update`, `delete`, `quarantine` or `refuse`; of a mirror also `link` (two records would become one)
+    /// and `ambiguous` (it looks like several, so it would be taken for another thing).
     pub action: &'static str,
     /// The record; absent where it would only come into being.
     pub record_id: Option<RecordId>,
+    /// Records that would be joined into it; of an ambiguous one, those that it may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_ids: Vec<RecordId>,
+    /// By what two records are taken for the same thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched_by: Option<Reason>,
+    /// The collection that would be written; absent where the connection says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection_id: Option<CollectionId>,
     /// The link.
     pub link_id: Option<LinkId>,
     /// The provider's id of the object.
@@ -37,10 +47,31 @@ pub struct PlannedOperation {
     pub fields: Vec<String>,
     /// Why it would be refused or quarantined.
     pub reason: Option<String>,
+    /// Where the two records say something different, and which value would stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clashes: Vec<PlannedClash>,
+    /// Whom the provider would mail, whatever it is asked: it would wait for an approval.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notifies: Vec<String>,
+}
+
+/// A field that two records would have to agree on.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct PlannedClash {
+    /// The field.
+    pub field: String,
+    /// The value of the record that stays: `hub` in `winner`.
+    pub hub: Option<serde_json::Value>,
+    /// The value of the one that is joined into it: `remote` in `winner`.
+    pub remote: Option<serde_json::Value>,
+    /// Which would stand; absent while a person is asked.
+    pub winner: Option<conflict::Side>,
+    /// The rule that decides.
+    pub rule: conflict::Rule,
 }
 
 /// Nobody watches a dry run.
-struct Unwatched;
+pub(crate) struct Unwatched;
 
 impl Progress for Unwatched {
     fn report(&self, _: u64, _: Option<u64>) {}
@@ -68,19 +99,20 @@ impl Engine {
             .map_err(broken)
     }
 
-    async fn plan_connection(
+    /// A run of a connection that nobody watches and that commits nothing by itself.
+    pub(crate) async fn rehearsal<'a>(
         &self,
         organization: &OrganizationId,
         id: &ConnectionId,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<PlannedOperation>, Trouble> {
+        cancel: &'a CancellationToken,
+    ) -> Result<Run<'a>, Trouble> {
         let connection = self
             .desk
             .store
             .connection(organization, id)
             .await?
             .ok_or(Trouble::Gone("connection"))?;
-        let run = Run {
+        Ok(Run {
             desk: self.desk.clone(),
             organization: organization.clone(),
             provider: self.providers.open(&connection).await?,
@@ -91,7 +123,16 @@ impl Engine {
             approve_deletes: false,
             summary: Summary::default(),
             done: 0,
-        };
+        })
+    }
+
+    async fn plan_connection(
+        &self,
+        organization: &OrganizationId,
+        id: &ConnectionId,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<PlannedOperation>, Trouble> {
+        let run = self.rehearsal(organization, id, cancel).await?;
         let mut planned = Vec::new();
         for collection in self.desk.store.collections(organization, id).await? {
             if collection.enabled && planned.len() < MAX_OPERATIONS {
@@ -100,52 +141,6 @@ impl Engine {
         }
         run.plan_push(&mut planned).await?;
         planned.truncate(MAX_OPERATIONS);
-        Ok(planned)
-    }
-
-    /// What a mirror would make if it were stored now.
-    ///
-    /// # Errors
-    /// When a member is missing or the store fails.
-    pub async fn dry_run_mirror(&self, mirror: &Mirror) -> Result<Vec<PlannedOperation>, EditError> {
-        self.check_mirror(mirror).await?;
-        let mut planned = Vec::new();
-        for source in mirror.members.iter().filter(|member| member.role.gives()) {
-            for target in mirror.members.iter().filter(|member| member.role.takes()) {
-                if source.collection_id == target.collection_id {
-                    continue;
-                }
-                let mut after = None;
-                loop {
-                    let records = self
-                        .desk
-                        .store
-                        .missing_links(
-                            &mirror.organization,
-                            &source.collection_id,
-                            &target.collection_id,
-                            after.as_ref(),
-                            BATCH,
-                        )
-                        .await?;
-                    let Some(last) = records.last() else { break };
-                    after = Some(last.id.clone());
-                    planned.extend(records.iter().map(|record| PlannedOperation {
-                        side: "remote",
-                        action: "create",
-                        record_id: Some(record.id.clone()),
-                        link_id: None,
-                        remote_id: None,
-                        title: title(&record.content.fields),
-                        fields: Vec::new(),
-                        reason: None,
-                    }));
-                    if planned.len() >= MAX_OPERATIONS {
-                        return Ok(planned);
-                    }
-                }
-            }
-        }
         Ok(planned)
     }
 }
@@ -223,12 +218,9 @@ impl Run<'_> {
                 planned.push(PlannedOperation {
                     side: "hub",
                     action: "quarantine",
-                    record_id: None,
-                    link_id: None,
                     remote_id: Some(id.to_string()),
-                    title: None,
-                    fields: Vec::new(),
                     reason: Some(reason.clone()),
+                    ..PlannedOperation::default()
                 });
             }
         }
@@ -276,28 +268,38 @@ impl Run<'_> {
                 continue;
             };
             let work = Work::stored(linked.link, linked.record);
-            match self.next_write(&scene, &work) {
-                Step::Rest | Step::Yield | Step::Drop => {}
-                Step::Refuse(reason) => {
-                    planned.push(operation("remote", "refuse", &work, Vec::new(), Some(reason)))
-                }
-                Step::Write(pending) => {
-                    let action = match pending.action {
-                        IntentAction::Create => "create",
-                        IntentAction::Update => "update",
-                        IntentAction::Delete if !pending.part.is_master() => "update",
-                        IntentAction::Delete => "delete",
-                    };
-                    let fields = pending.changed.iter().map(ToString::to_string).collect();
-                    planned.push(operation("remote", action, &work, fields, None));
-                }
-            }
+            planned.extend(self.planned_write(&scene, &work));
         }
         Ok(())
     }
+
+    /// What the next write of a link would be.
+    pub(crate) fn planned_write(&self, scene: &Scene, work: &Work) -> Option<PlannedOperation> {
+        let (action, fields, sent) = match self.next_write(scene, work) {
+            Step::Rest | Step::Yield | Step::Drop => return None,
+            Step::Refuse(reason) => {
+                return Some(operation("remote", "refuse", work, Vec::new(), Some(reason)));
+            }
+            Step::Write(pending) => {
+                let fields = pending.changed.iter().map(ToString::to_string).collect();
+                (pending.action, fields, pending.sent)
+            }
+        };
+        let name = match action {
+            IntentAction::Create => "create",
+            IntentAction::Update => "update",
+            IntentAction::Delete => "delete",
+        };
+        let people = would_mail(&scene.capability, &work.link.snapshots.remote, &sent, action);
+        Some(PlannedOperation {
+            collection_id: Some(work.link.collection.clone()),
+            notifies: people.into_iter().collect(),
+            ..operation("remote", name, work, fields, None)
+        })
+    }
 }
 
-fn operation(
+pub(crate) fn operation(
     side: &'static str,
     action: &'static str,
     work: &Work,
@@ -314,10 +316,11 @@ fn operation(
         title: title(&work.record.content.fields),
         fields,
         reason,
+        ..PlannedOperation::default()
     }
 }
 
-fn title(fields: &model::Fields) -> Option<String> {
+pub(crate) fn title(fields: &model::Fields) -> Option<String> {
     fields
         .get("title")?
         .as_str()

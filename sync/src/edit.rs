@@ -11,7 +11,9 @@ use crate::mirror;
 use crate::patch::{check_content, check_writable, follow_start, merge_patch};
 use crate::plan;
 use crate::ports::{Effect, StoreError};
-use crate::state::{Collection, DELETED, FeedAction, FeedEntry, FieldClock, Link, LinkState, Origin, Record};
+use crate::state::{
+    Collection, DELETED, FeedAction, FeedEntry, FieldClock, Link, LinkState, Origin, Pairing, Record,
+};
 use crate::subject::Subject;
 use crate::work::{pending_link, push_job, push_job_for};
 
@@ -24,6 +26,9 @@ pub enum EditError {
     /// There is no such thing.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The record was joined into another one, because both were the same thing.
+    #[error("it was joined into {0}, because both were the same thing; use that id")]
+    Merged(RecordId),
     /// A field is unknown, read-only, or has a value of the wrong shape.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -78,8 +83,11 @@ impl Engine {
         let content = Content::new(fields);
         check_content(home.remote.kind, &content)?;
         let record = self.new_record(&home, content, &origin);
-        let (record, effects) = self.arrival(&home, record, &origin, &BTreeMap::new()).await?;
+        let (record, effects) = self
+            .arrival(&home, record, &origin, &BTreeMap::new(), &BTreeSet::new())
+            .await?;
         self.desk.commit(organization, None, effects).await?;
+        self.arrived(&home, &record).await;
         Ok(record)
     }
 
@@ -265,17 +273,19 @@ impl Engine {
     }
 
     /// The effects of a new record with a link to its collection and to those that mirror it. `own` is what the
-    /// accounts of the other collections say of it.
+    /// accounts of the other collections say of it; it is kept out of those that are `apart`.
     pub(crate) async fn arrival(
         &self,
         home: &Collection,
         mut record: Record,
         origin: &Origin,
         own: &BTreeMap<CollectionId, Content>,
+        apart: &BTreeSet<CollectionId>,
     ) -> Result<(Record, Vec<Effect>), EditError> {
         let mirrors = self.desk.store.mirrors_of(&home.organization, &home.id).await?;
         let mut collections = vec![home.clone()];
-        collections.extend(mirror::targets(&self.desk, home, &mirrors).await?);
+        let targets = mirror::targets(&self.desk, home, &mirrors, None).await?;
+        collections.extend(targets.into_iter().filter(|target| !apart.contains(&target.id)));
         let (shared, local) = plan::split(record.kind, std::mem::take(&mut record.content));
         record.content = shared;
         let mut links: Vec<Link> = collections
@@ -292,8 +302,42 @@ impl Engine {
         let subject = Subject::fresh(record.clone(), links.clone());
         let mut effects = subject.recorded(origin, None);
         effects.extend(links.into_iter().map(|link| Effect::CreateLink(Box::new(link))));
+        effects.extend(apart.iter().map(|collection| Effect::Pair {
+            record: record.id.clone(),
+            collection: collection.clone(),
+            pairing: Some(Pairing::Apart),
+        }));
         effects.extend(self.announce(&subject, FeedAction::Created, Vec::new(), origin, None));
         Ok((record, effects))
+    }
+
+    /// A new record is stored. What goes wrong from here on must not make its client send it again.
+    pub(crate) async fn arrived(&self, home: &Collection, record: &Record) {
+        if let Err(error) = self.catch_up(home, &record.id).await {
+            tracing::warn!(record = %record.id, %error, "nobody looked whether a mirror was made meanwhile");
+        }
+    }
+
+    /// The record that stands for this one: itself, or the one that it was joined into.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn standing(
+        &self,
+        organization: &OrganizationId,
+        id: &RecordId,
+    ) -> Result<RecordId, StoreError> {
+        let mut id = id.clone();
+        while let Some(into) = self
+            .desk
+            .store
+            .record(organization, &id)
+            .await?
+            .and_then(|record| record.merged_into)
+        {
+            id = into;
+        }
+        Ok(id)
     }
 
     pub(crate) async fn subject(
@@ -301,13 +345,14 @@ impl Engine {
         organization: &OrganizationId,
         id: &RecordId,
     ) -> Result<Subject, EditError> {
-        let record = self
-            .desk
-            .store
-            .record(organization, id)
-            .await?
-            .filter(|record| !record.deleted)
-            .ok_or(EditError::NotFound("record"))?;
+        let record = self.desk.store.record(organization, id).await?;
+        let record = record.ok_or(EditError::NotFound("record"))?;
+        if record.merged_into.is_some() {
+            return Err(EditError::Merged(self.standing(organization, id).await?));
+        }
+        if record.deleted {
+            return Err(EditError::NotFound("record"));
+        }
         let links = self.desk.store.links_of(organization, id).await?;
         Ok(Subject::stored(record, links))
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{Cause, Via};
+use crate::matching;
 use crate::mirror;
 use crate::ports::{Effect, Entropy, JobFailure, Provider, Providers, Store, StoreError};
 use crate::scene::Scene;
@@ -100,6 +101,8 @@ pub(crate) enum Trouble {
 pub struct Summary {
     /// Records made from objects seen for the first time.
     pub created: u64,
+    /// Records that turned out to be the same thing as another one, and were joined with it.
+    pub linked: u64,
     /// Records that a provider's edit changed.
     pub updated: u64,
     /// Records that a provider's delete removed.
@@ -204,7 +207,7 @@ impl Engine {
             }
             JobTask::Push { connection } => self.sync(job, connection, None, progress, cancel).await,
             JobTask::Mirror { mirror } => {
-                mirror::backfill(&self.desk, &job.organization, mirror, Some(&job.fence), progress).await
+                matching::backfill(&self.desk, &job.organization, mirror, Some(&job.fence), progress).await
             }
             JobTask::Unlink { members } => {
                 unlink::unlink(&self.desk, &job.organization, members, Some(&job.fence), progress).await
@@ -390,7 +393,9 @@ impl Run<'_> {
             .store
             .mirrors_of(&self.organization, &collection.id)
             .await?;
-        let targets = mirror::targets(&self.desk, &collection, &mirrors).await?;
+        let mut targets = mirror::targets(&self.desk, &collection, &mirrors, None).await?;
+        // Nobody knows yet what these hold: the first complete pull links what belongs together, and asks for the rest.
+        targets.retain(|target| collection.is_known() && target.is_known());
         Ok(Scene::new(
             self.provider.clone(),
             collection,

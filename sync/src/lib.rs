@@ -8,6 +8,7 @@ pub mod edit;
 pub mod engine;
 pub mod history;
 mod link_edits;
+mod matching;
 mod mirror;
 mod observe;
 mod occurrence;
@@ -26,7 +27,8 @@ mod unlink;
 mod whole;
 mod work;
 
-pub use dry_run::PlannedOperation;
+pub use dry_run::{PlannedClash, PlannedOperation};
 pub use edit::{EditError, EditScope};
 pub use engine::{Engine, Progress, Settings};
+pub use matching::Reason;
 pub use resolve::Resolution;

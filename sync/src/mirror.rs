@@ -6,21 +6,18 @@ use connector_sdk::Access;
 use model::{JobId, MirrorId, OrganizationId, RecordId};
 
 use crate::edit::EditError;
-use crate::engine::{Desk, Engine, Progress, Summary, Trouble};
+use crate::engine::{Desk, Engine};
 use crate::ports::{Effect, StoreError};
 use crate::scene::member;
-use crate::state::{Collection, Fence, JobTask, Mirror, NewJob};
-use crate::work::{pending_link, push_job_for};
-
-/// Records that one batch of a backfill links.
-const BATCH: u32 = 200;
+use crate::state::{Collection, JobTask, Mirror, NewJob};
 
 /// The collections that a record of `collection` has to appear in: those that its mirrors' other members take, and
-/// the ones that these give to in turn. Each once, never the collection itself.
+/// the ones that these give to in turn. Each once, never the collection itself. `assumed` counts as if it were stored.
 pub(crate) async fn targets(
     desk: &Desk,
     collection: &Collection,
     mirrors: &[Mirror],
+    assumed: Option<&Mirror>,
 ) -> Result<Vec<Collection>, StoreError> {
     let mut seen = BTreeSet::from([collection.id.clone()]);
     let mut found = Vec::new();
@@ -39,7 +36,7 @@ pub(crate) async fn targets(
                     .collection(&collection.organization, &taker.collection_id)
                     .await?
                 {
-                    let onward = desk.store.mirrors_of(&collection.organization, &next.id).await?;
+                    let onward = mirrors_of(desk, &next, assumed).await?;
                     todo.push((next.id.clone(), onward));
                     found.push(next);
                 }
@@ -49,46 +46,23 @@ pub(crate) async fn targets(
     Ok(found)
 }
 
-/// Links every record of a mirror's sources to its targets, and sends the pushes off. Runs again without harm.
-pub(crate) async fn backfill(
+/// The mirrors of a collection; `assumed` in the place of the stored one, if it is one of them.
+pub(crate) async fn mirrors_of(
     desk: &Desk,
-    organization: &OrganizationId,
-    id: &MirrorId,
-    fence: Option<&Fence>,
-    progress: &dyn Progress,
-) -> Result<Summary, Trouble> {
-    let mirror = desk
+    collection: &Collection,
+    assumed: Option<&Mirror>,
+) -> Result<Vec<Mirror>, StoreError> {
+    let stored = desk
         .store
-        .mirror(organization, id)
-        .await?
-        .ok_or(Trouble::Gone("mirror"))?;
-    let mut summary = Summary::default();
-    for source in mirror.members.iter().filter(|member| member.role.gives()) {
-        let Some(from) = desk.store.collection(organization, &source.collection_id).await? else {
-            continue;
-        };
-        let mirrors = desk.store.mirrors_of(organization, &from.id).await?;
-        for target in targets(desk, &from, &mirrors).await? {
-            let mut after: Option<RecordId> = None;
-            loop {
-                let records = desk
-                    .store
-                    .missing_links(organization, &from.id, &target.id, after.as_ref(), BATCH)
-                    .await?;
-                let Some(last) = records.last() else { break };
-                after = Some(last.id.clone());
-                let mut effects: Vec<Effect> = records
-                    .iter()
-                    .map(|record| Effect::CreateLink(Box::new(pending_link(desk, record, &target))))
-                    .collect();
-                effects.push(push_job_for(desk, organization, &target.connection));
-                desk.commit(organization, fence, effects).await?;
-                summary.created += records.len() as u64;
-                progress.report(summary.created, None);
-            }
-        }
-    }
-    Ok(summary)
+        .mirrors_of(&collection.organization, &collection.id)
+        .await?;
+    let Some(assumed) = assumed else { return Ok(stored) };
+    let mut mirrors: Vec<Mirror> = stored
+        .into_iter()
+        .filter(|mirror| mirror.id != assumed.id)
+        .collect();
+    mirrors.extend(member(assumed, &collection.id).map(|_| assumed.clone()));
+    Ok(mirrors)
 }
 
 /// The jobs that link what a collection holds to where its mirrors want it, onward through connected mirrors.
@@ -157,6 +131,23 @@ impl Engine {
             .ok_or(EditError::NotFound("mirror"))?;
         let effects = vec![Effect::DropMirror(id.clone()), self.unlinking(&mirror)];
         Ok(self.desk.commit(organization, None, effects).await?)
+    }
+
+    /// Looks again once a new record is stored: a mirror that was made while its links were planned has linked only
+    /// what was there by then, and is asked to come back.
+    pub(crate) async fn catch_up(&self, home: &Collection, record: &RecordId) -> Result<(), StoreError> {
+        let organization = &home.organization;
+        let mirrors = self.desk.store.mirrors_of(organization, &home.id).await?;
+        let targets = targets(&self.desk, home, &mirrors, None).await?;
+        let links = self.desk.store.links_of(organization, record).await?;
+        let missed = targets
+            .iter()
+            .any(|target| links.iter().all(|link| link.collection != target.id));
+        if missed {
+            let jobs = backfill_jobs(&self.desk, home, &targets).await?;
+            self.desk.commit(organization, None, jobs).await?;
+        }
+        Ok(())
     }
 
     /// The job that takes apart what only this mirror joined.

@@ -13,7 +13,7 @@ use crate::history::{self, Via};
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
-use crate::state::{Collection, FeedAction, Intent, Origin, Quarantine};
+use crate::state::{Collection, FeedAction, Intent, Origin, Pairing, Quarantine};
 use crate::work::{Work, pending_link, push_job_for};
 
 /// What a page came to, before it is committed.
@@ -47,11 +47,6 @@ impl Run<'_> {
     /// Pulls one collection from its cursor on, from the start when the cursor is lost.
     pub(crate) async fn pull(&mut self, collection: Collection) -> Result<(), Trouble> {
         let scene = self.scene(collection.clone()).await?;
-        if collection.enumerated_at.is_none() && !scene.targets.is_empty() {
-            // A first pull that was cut off may have met a mirror that was made at the same time; see `catch_up`.
-            self.commit(mirror::backfill_jobs(&self.desk, &collection, &scene.targets).await?)
-                .await?;
-        }
         match self.pull_from(scene.clone(), collection.cursor.as_ref()).await {
             Err(Trouble::Provider(error)) if error.kind == ErrorKind::CursorExpired => {
                 tracing::info!(collection = %collection.id, "the cursor is lost; enumerating anew");
@@ -125,23 +120,37 @@ impl Run<'_> {
             .into_iter()
             .filter(|change| !matches!(change, Change::Unchanged(_)))
             .collect();
-        let cursor = page.cursor.map(|cursor| Effect::PutCursor {
-            collection: pulling.scene.collection.id.clone(),
-            cursor: Some(cursor),
-            enumerated_at: (page.listing == Listing::Complete).then_some(pulling.scene.now_ms),
-        });
+        let complete = page.listing == Listing::Complete;
+        let mut with: Vec<Effect> = Vec::new();
+        if complete || page.cursor.is_some() {
+            with.push(Effect::PutCursor {
+                collection: pulling.scene.collection.id.clone(),
+                cursor: page.cursor,
+                enumerated_at: complete.then_some(pulling.scene.now_ms),
+            });
+        }
+        let first = complete && !pulling.scene.collection.is_known();
+        if first {
+            with.extend(mirror::backfill_jobs(&self.desk, &pulling.scene.collection, &[]).await?);
+        }
         self.claim_late_creates(pulling, &changes).await?;
-        self.take_changes(pulling, &changes, cursor).await?;
+        self.take_changes(pulling, &changes, with).await?;
+        if first {
+            // Mirrors that were made since they were looked up have found a collection that nobody knew yet.
+            self.commit(mirror::backfill_jobs(&self.desk, &pulling.scene.collection, &[]).await?)
+                .await?;
+            pulling.scene.collection.enumerated_at = Some(pulling.scene.now_ms);
+        }
         self.advance(count, None);
         Ok(())
     }
 
-    /// Commits changes, and the cursor with them.
+    /// Commits changes, and with them what belongs to them: the cursor, a closed intent.
     pub(crate) async fn take_changes(
         &mut self,
         pulling: &mut Pulling,
         changes: &[Change],
-        cursor: Option<Effect>,
+        with: Vec<Effect>,
     ) -> Result<(), Trouble> {
         let mut tries = 0;
         loop {
@@ -162,7 +171,7 @@ impl Run<'_> {
             }
             let summary = sheet.summary.clone();
             let mut effects = self.effects(sheet, pulling).await?;
-            effects.extend(cursor.clone());
+            effects.extend(with.clone());
             match self.commit(effects).await {
                 Ok(()) => {
                     pulling.deletes = deletes;
@@ -223,6 +232,7 @@ impl Run<'_> {
     pub(crate) async fn sheet(&self, pulling: &Pulling, changes: &[Change]) -> Result<Sheet, Trouble> {
         let scene = &pulling.scene;
         let mut draft = Draft::read(self, scene, changes).await?;
+        draft.awaited = self.awaited(scene, &pulling.known, changes).await?;
         let completed = self.completed(scene, &draft, changes).await?;
         let changes = completed.as_deref().unwrap_or(changes);
         let mut orphans = Vec::new();
@@ -249,6 +259,10 @@ impl Run<'_> {
         for object in orphans {
             self.adopt(scene, &mut draft, object).await?;
         }
+        if draft.met {
+            let jobs = mirror::backfill_jobs(&self.desk, &scene.collection, &scene.targets).await?;
+            draft.sheet.effects.extend(jobs);
+        }
         Ok(draft.finish(pulling))
     }
 
@@ -267,7 +281,8 @@ impl Run<'_> {
                 .await?
                 .is_empty();
         for mut work in sheet.works.into_iter().filter(Work::is_changed) {
-            if mirrored && work.concerns_others() {
+            // Records may be tied by hand, too.
+            if work.concerns_others() && (mirrored || !work.is_fresh()) {
                 effects.extend(self.tell_others(&pulling.scene, &mut work, &mut others).await?);
             }
             let origin = Origin::Link(work.link.id.clone());
@@ -321,10 +336,15 @@ impl Run<'_> {
             .links_of(&self.organization, work.record_id())
             .await?;
         if work.is_revived() {
-            let missing = scene
-                .targets
-                .iter()
-                .filter(|target| links.iter().all(|link| link.collection != target.id));
+            let apart = self
+                .desk
+                .store
+                .pairings_of(&self.organization, work.record_id())
+                .await?;
+            let missing = scene.targets.iter().filter(|target| {
+                links.iter().all(|link| link.collection != target.id)
+                    && apart.get(&target.id) != Some(&Pairing::Apart)
+            });
             for target in missing {
                 work.add_sibling(pending_link(&self.desk, &work.record, target));
             }
@@ -340,6 +360,10 @@ impl Run<'_> {
 pub(crate) struct Draft {
     pub(crate) sheet: Sheet,
     pub(crate) index: HashMap<RemoteId, (usize, PartKey)>,
+    /// UIDs of strangers that a record of another member waits for.
+    awaited: BTreeSet<String>,
+    /// Whether one of them was met.
+    met: bool,
 }
 
 impl Draft {
@@ -367,6 +391,8 @@ impl Draft {
                 deletes: Deletes::default(),
             },
             index: HashMap::new(),
+            awaited: BTreeSet::new(),
+            met: false,
         };
         let mut by_link: HashMap<LinkId, usize> = HashMap::new();
         for found in linked {
@@ -405,7 +431,11 @@ impl Draft {
         } else if object.series.is_some() {
             return false;
         } else {
-            self.sheet.works.push(Work::from_remote(&run.desk, scene, object));
+            let uid = object.content.fields.get("uid").and_then(|uid| uid.as_str());
+            let awaited = uid.is_some_and(|uid| self.awaited.contains(uid));
+            self.met |= awaited;
+            let work = Work::from_remote(&run.desk, scene, object, awaited);
+            self.sheet.works.push(work);
             self.index
                 .insert(object.id.clone(), (self.sheet.works.len() - 1, PartKey::MASTER));
         }
@@ -492,6 +522,7 @@ impl Summary {
     /// Adds what a batch did.
     pub(crate) fn add(&mut self, other: &Self) {
         self.created += other.created;
+        self.linked += other.linked;
         self.updated += other.updated;
         self.deleted += other.deleted;
         self.quarantined += other.quarantined;

@@ -1,6 +1,6 @@
 //! Edits of one occurrence of a series: this one, this and the following, or all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::patch::{check_content, follow_start, merge_patch};
 use crate::plan;
 use crate::ports::StoreError;
-use crate::state::{Origin, Record};
+use crate::state::{Origin, Pairing, Record};
 use crate::subject::Subject;
 
 /// Fields that an edit of a whole series through one of its occurrences shifts instead of sets.
@@ -143,6 +143,19 @@ impl Engine {
         })
     }
 
+    /// The collections that somebody has kept a record out of.
+    async fn apart(
+        &self,
+        organization: &OrganizationId,
+        id: &RecordId,
+    ) -> Result<BTreeSet<CollectionId>, StoreError> {
+        let decided = self.desk.store.pairings_of(organization, id).await?;
+        let apart = decided
+            .into_iter()
+            .filter(|(_, pairing)| *pairing == Pairing::Apart);
+        Ok(apart.map(|(collection, _)| collection).collect())
+    }
+
     /// Splits a series: the old one ends before the occurrence, a new one carries on from it. Both in one transaction.
     async fn split(
         &self,
@@ -173,12 +186,14 @@ impl Engine {
             let own = own_tails(&subject, key)?;
             let mut effects = self.edited(&mut subject, head, origin);
             let record = self.new_record(&home, next, origin);
-            let (new, more) = self.arrival(&home, record, origin, &own).await?;
+            let apart = self.apart(organization, id).await?;
+            let (new, more) = self.arrival(&home, record, origin, &own, &apart).await?;
             effects.extend(more);
             match self.desk.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => {
                     outcome?;
+                    self.arrived(&home, &new).await;
                     return Ok(vec![subject.record, new]);
                 }
             }

@@ -299,16 +299,6 @@ pub trait Store: Send + Sync {
         id: &MirrorId,
     ) -> Result<Option<Mirror>, StoreError>;
 
-    /// Live records that have a link in `source` and none in `target`, in order of id, after `after`.
-    async fn missing_links(
-        &self,
-        organization: &OrganizationId,
-        source: &CollectionId,
-        target: &CollectionId,
-        after: Option<&RecordId>,
-        limit: u32,
-    ) -> Result<Vec<Record>, StoreError>;
-
     /// Live records with their link in `collection`, in order of the records' ids, after `after`.
     async fn members(
         &self,

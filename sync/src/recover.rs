@@ -210,6 +210,7 @@ impl Run<'_> {
             deletes: Deletes::default(),
             doubtful: Vec::new(),
         };
-        self.take_changes(&mut pulling, changes, also).await
+        self.take_changes(&mut pulling, changes, also.into_iter().collect())
+            .await
     }
 }

@@ -47,8 +47,9 @@ impl Engine {
             EditError::Invalid("the record lives because it was edited; delete it to undo that".to_owned())
         })?;
         let origin = Origin::Conflict(id.clone());
+        let record = self.standing(organization, &conflict.record).await?;
         for _ in 0..MAX_TRIES {
-            let mut subject = self.subject(organization, &conflict.record).await?;
+            let mut subject = self.subject(organization, &record).await?;
             let value = subject.value(&conflict, &path, &resolution);
             let now = self.desk.now_ms();
             let mut effects = vec![Effect::ResolveConflict {

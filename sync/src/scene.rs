@@ -22,6 +22,8 @@ pub(crate) struct Scene {
     pub(crate) revert: bool,
     /// The collection only takes, and its edits are kept; its deletes stay its own.
     pub(crate) target_only: bool,
+    /// Whether the collection is a member of a mirror.
+    pub(crate) mirrored: bool,
     /// Collections that a new record here has to appear in.
     pub(crate) targets: Vec<Collection>,
     pub(crate) now_ms: i64,
@@ -72,6 +74,7 @@ impl Scene {
             },
             source_only: gives && !takes,
             target_only: takes && !gives && !revert,
+            mirrored: !mirrors.is_empty(),
             revert,
             collection,
             targets,

@@ -115,6 +115,22 @@ impl Run<'_> {
     }
 }
 
+/// Whom a write would mail, as far as that can be told without asking the provider: of one that mails who is invited
+/// already, everybody invited.
+pub(crate) fn would_mail(
+    capability: &Capability,
+    there: &Content,
+    sent: &Content,
+    action: IntentAction,
+) -> BTreeSet<String> {
+    match capability.notifies {
+        Notifies::Never | Notifies::Suppressible => BTreeSet::new(),
+        Notifies::Always => guests(there).chain(guests(sent)).collect(),
+        Notifies::Existing if action == IntentAction::Create => BTreeSet::new(),
+        Notifies::Existing => guests(there).collect(),
+    }
+}
+
 /// The people invited to any part, the organizer not counted.
 fn guests(content: &Content) -> impl Iterator<Item = String> + '_ {
     let parts = std::iter::once(&content.fields).chain(content.overrides.values());

@@ -99,6 +99,14 @@ pub struct Record {
     pub updated_at: i64,
 }
 
+impl Collection {
+    /// Whether it was completely read at least once: only then does the hub know what it holds.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.enumerated_at.is_some()
+    }
+}
+
 impl Record {
     /// What all copies of the thing have in common, whoever holds them: an event's or a contact's UID.
     #[must_use]
@@ -214,6 +222,14 @@ pub(crate) fn fingerprint(path: &FieldPath, value: Option<&Value>) -> u64 {
     path.hash(&mut hasher);
     value.map(Value::to_string).hash(&mut hasher);
     hasher.finish()
+}
+
+impl Link {
+    /// Whether it has a remote object, and is not only waiting for one.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.parts.contains_key(&PartKey::MASTER)
+    }
 }
 
 /// Where a part lives at the provider.

@@ -7,9 +7,10 @@ use model::{CollectionId, OrganizationId, PartKey, RecordId};
 
 use crate::engine::{Desk, Progress, Summary, Trouble};
 use crate::history;
+use crate::matching::apart::alone;
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
-use crate::state::{FeedAction, FeedEntry, Fence, Link, Origin, Record};
+use crate::state::{FeedAction, FeedEntry, Fence, Link, Origin, Pairing, Record};
 
 /// Records that one read takes.
 const BATCH: u32 = 100;
@@ -60,11 +61,16 @@ async fn take_apart(
         return Ok(0);
     }
     let first = left.remove(home);
-    let own = group(desk, first, &mut left, reach).await?;
-    drop(own);
+    // What somebody tied by hand stays, whatever mirrors say.
+    let decided = desk.store.pairings_of(&record.organization, &record.id).await?;
+    let tied = |link: &Link| decided.get(&link.collection) == Some(&Pairing::Tied);
+    let (mut own, mut left): (Vec<Link>, Vec<Link>) = left.into_iter().partition(tied);
+    own.insert(0, first);
+    extend(desk, &mut own, &mut left, reach).await?;
     let mut made = 0;
     while let Some(next) = left.pop() {
-        let links = group(desk, next, &mut left, reach).await?;
+        let mut links = vec![next];
+        extend(desk, &mut links, &mut left, reach).await?;
         let effects = detached(desk, &record, links);
         match desk.commit(&record.organization, fence, effects).await {
             Ok(()) => made += 1,
@@ -76,14 +82,13 @@ async fn take_apart(
     Ok(made)
 }
 
-/// The links that mirrors still join with `first`, taken out of `left`.
-async fn group(
+/// Adds the links that mirrors still join with these, taken out of `left`.
+async fn extend(
     desk: &Desk,
-    first: Link,
+    links: &mut Vec<Link>,
     left: &mut Vec<Link>,
     reach: &mut Reach,
-) -> Result<Vec<Link>, Trouble> {
-    let mut links = vec![first];
+) -> Result<(), Trouble> {
     let mut at = 0;
     while at < links.len() {
         let here = links[at].clone();
@@ -100,7 +105,7 @@ async fn group(
         *left = rest;
         at += 1;
     }
-    Ok(links)
+    Ok(())
 }
 
 /// The effects that give links a record of their own. Those without a remote object are dropped: there is no copy.
@@ -118,6 +123,16 @@ fn detached(desk: &Desk, from: &Record, links: Vec<Link>) -> Vec<Effect> {
     let Some(home) = there.first().map(|link| link.id.clone()) else {
         return effects;
     };
+    if let [only] = there.as_slice() {
+        // Whatever was still to be written there came from the others.
+        let (record, link) = alone(desk, from, only.clone());
+        effects.push(Effect::CreateRecord(Box::new(record.clone())));
+        effects.extend(history::taken_out(from, &record, &Origin::Hub));
+        effects.extend(history::left(from, only, &Origin::Hub));
+        effects.push(Effect::UpdateLink(Box::new(link)));
+        effects.push(announced(&record));
+        return effects;
+    }
     let now = desk.now_ms();
     let record = Record {
         id: desk.record_id(),
@@ -138,16 +153,20 @@ fn detached(desk: &Desk, from: &Record, links: Vec<Link>) -> Vec<Effect> {
         link.revision += 1;
         Effect::UpdateLink(Box::new(link))
     }));
-    effects.push(Effect::Feed(FeedEntry {
+    effects.push(announced(&record));
+    effects
+}
+
+fn announced(record: &Record) -> Effect {
+    Effect::Feed(FeedEntry {
         action: FeedAction::Created,
         subject: record.id.to_string(),
         kind: record.kind.name().to_owned(),
         version: record.version,
         changed: Vec::new(),
         origin: Origin::Hub,
-        at: now,
-    }));
-    effects
+        at: record.created_at,
+    })
 }
 
 /// Which collections a collection's records go to, looked up once each.
@@ -169,7 +188,7 @@ impl Reach {
                 .store
                 .mirrors_of(&from.organization, &from.collection)
                 .await?;
-            let found = mirror::targets(desk, &collection, &mirrors).await?;
+            let found = mirror::targets(desk, &collection, &mirrors, None).await?;
             targets.extend(found.into_iter().map(|target| target.id));
         }
         let answer = targets.contains(to);

@@ -9,6 +9,7 @@ impl From<EditError> for ApiError {
     fn from(error: EditError) -> Self {
         match error {
             EditError::NotFound(what) => Self::not_found(what),
+            EditError::Merged(into) => Self::merged("record", &into),
             EditError::Field(field) => refused_field(&field),
             EditError::VersionMismatch { current, ref fields } => {
                 let details = serde_json::json!({ "current_version": current, "fields": fields });

@@ -139,6 +139,14 @@ impl ApiError {
         Self::new(Code::NotFound, format!("there is no such {what}"))
     }
 
+    /// Something that was joined into another one.
+    #[must_use]
+    pub fn merged(what: &str, into: &model::RecordId) -> Self {
+        let message =
+            format!("this {what} was joined into {into}, because both were the same thing; use that id");
+        Self::new(Code::NotFound, message).with_details(serde_json::json!({ "merged_into": into }))
+    }
+
     /// A field of the body whose value is not allowed.
     #[must_use]
     pub fn invalid_field(path: &str, problem: &str) -> Self {

@@ -1,5 +1,5 @@
 //! `/v1/links`: how each record stands at each provider; approve what would mail people, retry and revert what a
-//! provider refuses.
+//! provider refuses; tie records by hand, and take them apart again.
 
 use model::{CollectionId, ConnectionId, FieldPath, LinkId, PartKey, RecordId};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::envelope::{Data, List};
 use super::error::{ApiError, Failures};
-use super::extract::{Caller, Id, IfMatch, Params, paging};
+use super::extract::{Body, Caller, Id, IfMatch, Params, paging};
 use crate::state::AppState;
 
 /// How a link stands.
@@ -137,11 +137,37 @@ pub struct LinkParams {
 /// Its routes.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(list))
+        .routes(routes!(list, tie))
         .routes(routes!(get))
         .routes(routes!(approve))
         .routes(routes!(retry))
         .routes(routes!(revert))
+        .routes(routes!(unlink))
+}
+
+/// Two records that are the same thing.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "record_id": "rec_01jd3m8y6q0000000000000000",
+    "other_id": "rec_01jd3m8y6q0000000000000001"
+}))]
+pub struct TieIn {
+    /// The record that stays, with its id.
+    record_id: RecordId,
+    /// The one that is joined into it.
+    other_id: RecordId,
+}
+
+/// One record that was two.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TiedOut {
+    /// The record.
+    pub record_id: RecordId,
+    /// Its version.
+    pub version: i64,
+    /// Its links, those of the other one among them.
+    pub links: Vec<LinkBrief>,
 }
 
 /// Links of records to objects at providers, in order of id.
@@ -214,5 +240,47 @@ async fn revert(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, Api
     let link = caller.engine().revert_link(&caller.organization, &id).await?;
     Ok(Data {
         data: LinkOut::from(&link),
+    })
+}
+
+/// Takes the object behind a link out of its record again: it gets a record of its own, which says what the provider
+/// says. Nothing is written to any provider, and no mirror joins or copies the two again by itself. A link whose object
+/// was never made is removed, and its calendar gets no copy. The answer is the link with the record that it has now.
+#[utoipa::path(post, path = "/v1/links/{id}/unlink", tag = "links", security(("api_key" = [])),
+    params(("id" = String, Path)),
+    responses((status = 200, body = Data<LinkOut>), Failures))]
+async fn unlink(caller: Caller, Id(id): Id<LinkId>) -> Result<Data<LinkOut>, ApiError> {
+    let link = caller.state().engine().unlink(&caller.organization, &id).await?;
+    Ok(Data {
+        data: LinkOut::from(&link),
+    })
+}
+
+/// Makes one record of two that are the same thing, whatever mirrors say. The first keeps its id; the other's links
+/// move to it, and its id answers with `404` and `details.merged_into` from then on. Where the two differ, the policy
+/// of the mirrors that they are in decides, and without one the record that changed last; what loses stands in
+/// `/v1/conflicts`. The providers are then written what differs. Undone with `/v1/links/{id}/unlink`.
+#[utoipa::path(post, path = "/v1/links", tag = "links", security(("api_key" = [])), request_body = TieIn,
+    responses((status = 200, body = Data<TiedOut>), Failures))]
+async fn tie(caller: Caller, body: Body<TieIn>) -> Result<Data<TiedOut>, ApiError> {
+    let TieIn { record_id, other_id } = body.value;
+    for (path, id) in [("record_id", &record_id), ("other_id", &other_id)] {
+        let found = caller.store().record(&caller.organization, id).await?;
+        if found.is_none_or(|record| record.deleted) {
+            return Err(ApiError::invalid_field(path, "names a record that is not there"));
+        }
+    }
+    let record = caller
+        .state()
+        .engine()
+        .tie(&caller.organization, &record_id, &other_id)
+        .await?;
+    let links = caller.store().links_of(&caller.organization, &record.id).await?;
+    Ok(Data {
+        data: TiedOut {
+            record_id: record.id,
+            version: record.version,
+            links: links.iter().map(LinkBrief::of).collect(),
+        },
     })
 }

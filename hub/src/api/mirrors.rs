@@ -211,8 +211,10 @@ async fn list(caller: Caller, Params(params): Params<MirrorParams>) -> Result<Li
     Ok(List::of(page, MirrorOut::from))
 }
 
-/// Makes a mirror: events of its sources appear in its targets, now and from now on. No attendee is mailed. Two
-/// mirrors that share a calendar must have the same rules. With `dry_run=true` the answer is what would be written.
+/// Makes a mirror: events of its sources appear in its targets, now and from now on. What a target holds already, by
+/// UID or by title and time, is linked and not copied; what fits several stays apart. No attendee is mailed. Two
+/// mirrors that share a calendar must have the same rules. With `dry_run=true` the answer is what would be linked and
+/// written.
 #[utoipa::path(post, path = "/v1/mirrors", tag = "mirrors", security(("api_key" = [])), request_body = MirrorIn,
     params(DryRunParams, ("Idempotency-Key" = Option<String>, Header)),
     responses(
@@ -289,7 +291,8 @@ async fn patch(
     .await
 }
 
-/// Ends a mirror. Its copies stay where they are and no longer hear of each other.
+/// Ends a mirror. What it linked and copied is taken apart: everything stays where it is, and nothing hears of the
+/// others any more.
 #[utoipa::path(delete, path = "/v1/mirrors/{id}", tag = "mirrors", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 204), Failures))]
 async fn delete(caller: Caller, Id(id): Id<MirrorId>) -> Result<StatusCode, ApiError> {

@@ -15,6 +15,7 @@ mod events;
 mod free_busy;
 mod history;
 mod jobs;
+mod linking;
 mod links;
 mod mirrors;
 mod process;

@@ -38,6 +38,9 @@ impl Run<'_> {
             self.read_anew(scene, &work.link, &pending.part).await?;
             return Ok(Ended::Again);
         }
+        if pending.action == IntentAction::Create && self.join_twin(scene, &work).await? {
+            return Ok(Ended::Again);
+        }
         let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
         let proposed = self.proposed(&work, pending);
         let write = to_write(&proposed, &work.link, &raws);

@@ -73,7 +73,8 @@ impl Work {
     }
 
     /// A record and its first link for an object the hub has not seen before.
-    pub(crate) fn from_remote(desk: &Desk, scene: &Scene, object: &RemoteObject) -> Self {
+    /// The collections that it has to appear in get their links, unless it is awaited: then it may be joined first.
+    pub(crate) fn from_remote(desk: &Desk, scene: &Scene, object: &RemoteObject, awaited: bool) -> Self {
         let (shared, local) = plan::split(object.kind, object.content.clone());
         let (link_id, record_id) = (desk.link_id(), desk.record_id());
         let organization = scene.collection.organization.clone();
@@ -127,7 +128,7 @@ impl Work {
             ..Self::stored(link, record)
         };
         work.raws.insert(PartKey::MASTER, object.raw.clone());
-        for target in &scene.targets {
+        for target in scene.targets.iter().filter(|_| !awaited) {
             let sibling = pending_link(desk, &work.record, target);
             work.siblings.push(sibling);
         }
@@ -150,6 +151,11 @@ impl Work {
         } else {
             Some(FeedAction::Updated)
         }
+    }
+
+    /// Whether the record is a new one, made with this batch.
+    pub(crate) const fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Whether a deleted record lives again.

@@ -132,20 +132,6 @@ impl Store for MemoryStore {
         Ok(found.map(|mirror| mirror.as_ref().clone()))
     }
 
-    async fn missing_links(
-        &self,
-        organization: &OrganizationId,
-        source: &CollectionId,
-        target: &CollectionId,
-        after: Option<&RecordId>,
-        limit: u32,
-    ) -> Result<Vec<Record>, StoreError> {
-        Ok(self
-            .lock()
-            .tenant(organization)
-            .missing_links(source, target, after, limit))
-    }
-
     async fn members(
         &self,
         organization: &OrganizationId,

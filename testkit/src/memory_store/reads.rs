@@ -85,20 +85,6 @@ impl Tenant {
         all.map(|mirror| mirror.as_ref().clone()).collect()
     }
 
-    pub(super) fn missing_links(
-        &self,
-        source: &CollectionId,
-        target: &CollectionId,
-        after: Option<&RecordId>,
-        limit: u32,
-    ) -> Vec<Record> {
-        self.live_in(source, after)
-            .filter(|record| self.links.at(target, &record.id).is_none())
-            .take(count(limit))
-            .cloned()
-            .collect()
-    }
-
     pub(super) fn members(
         &self,
         collection: &CollectionId,

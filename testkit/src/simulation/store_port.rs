@@ -180,17 +180,6 @@ impl Store for WatchedStore {
         read!(self.mirror(organization, id))
     }
 
-    async fn missing_links(
-        &self,
-        organization: &OrganizationId,
-        source: &CollectionId,
-        target: &CollectionId,
-        after: Option<&RecordId>,
-        limit: u32,
-    ) -> Result<Vec<Record>, StoreError> {
-        read!(self.missing_links(organization, source, target, after, limit))
-    }
-
     async fn joined(
         &self,
         organization: &OrganizationId,

@@ -72,7 +72,7 @@ macro_rules! store_suite {
         $crate::store_suite!(@cases $make, reads:
             known_names_every_part_and_what_is_in_quarantine,
             linked_finds_the_part_that_a_remote_id_belongs_to,
-            missing_links_are_paged_in_order_of_the_records,
+            records_with_links_elsewhere_are_paged_in_their_order,
             links_to_send_come_when_they_are_due_oldest_first,
             originals_come_back_byte_by_byte,
             mirrors_are_found_by_their_members,

@@ -109,12 +109,6 @@ pub async fn another_organization_finds_nothing(subject: &dyn Subject) -> anyhow
     ensure!(store.open_intents(org, &world.connection.id).await?.is_empty());
     ensure!(store.mirrors_of(org, &world.work.id).await?.is_empty());
     ensure!(store.mirror(org, &estate.mirror.id).await?.is_none());
-    ensure!(
-        store
-            .missing_links(org, &world.work.id, &world.home.id, None, 9)
-            .await?
-            .is_empty()
-    );
     ensure!(store.members(org, &world.work.id, None, 9).await?.is_empty());
     ensure!(store.pairings(org, &world.work.id).await?.is_empty());
     ensure!(store.conflict(org, &estate.conflict.id).await?.is_none());
@@ -124,13 +118,6 @@ pub async fn another_organization_finds_nothing(subject: &dyn Subject) -> anyhow
     ensure!(
         store
             .dirty_links(org, &world.connection.id, START_MS, 9)
-            .await?
-            .len()
-            == 1
-    );
-    ensure!(
-        store
-            .missing_links(org, &world.work.id, &world.home.id, None, 9)
             .await?
             .len()
             == 1

@@ -11,6 +11,7 @@ mod deletes;
 mod edits;
 mod failures;
 mod layouts;
+mod linking;
 mod random;
 mod review;
 mod rewrites;

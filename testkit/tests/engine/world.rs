@@ -223,7 +223,8 @@ impl World {
         id
     }
 
-    fn unstored(
+    /// A mirror that nobody has stored yet.
+    pub(crate) fn unstored(
         &self,
         members: &[(usize, MemberRole)],
         policy: conflict::Rule,
@@ -341,6 +342,13 @@ impl World {
             outcomes.push((job, result));
         }
         panic!("the jobs do not come to an end");
+    }
+
+    /// Claims the next job that is due, as a worker would that then dies with it.
+    pub(crate) async fn claim(&self) -> ClaimedJob {
+        let now = self.clock.now_ms();
+        let jobs = self.store.claim("test", now, 60_000, 1).await.unwrap();
+        jobs.into_iter().next().expect("a job is due")
     }
 
     /// Syncs every side once.

@@ -62,7 +62,6 @@ pub(crate) enum Question {
     OpenIntents(ConnectionId),
     MirrorsOf(CollectionId),
     Mirror(MirrorId),
-    MissingLinks(CollectionId, CollectionId, Option<RecordId>, u32),
     Joined(CollectionId, Option<RecordId>, u32),
     Conflict(ConflictId),
     Members(CollectionId, Option<RecordId>, u32),

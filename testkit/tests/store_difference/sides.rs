@@ -236,11 +236,6 @@ async fn read(
         Question::OpenIntents(id) => text(store.open_intents(organization, id).await?),
         Question::MirrorsOf(id) => text(store.mirrors_of(organization, id).await?),
         Question::Mirror(id) => text(store.mirror(organization, id).await?),
-        Question::MissingLinks(source, target, after, limit) => text(
-            store
-                .missing_links(organization, source, target, after.as_ref(), *limit)
-                .await?,
-        ),
         Question::Joined(id, after, limit) => {
             text(store.joined(organization, id, after.as_ref(), *limit).await?)
         }

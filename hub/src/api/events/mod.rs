@@ -35,12 +35,16 @@ pub fn router() -> OpenApiRouter<AppState> {
 /// # Errors
 /// When there is none, or the store fails.
 pub(super) async fn found(caller: &Caller, id: &RecordId) -> Result<RecordView, ApiError> {
-    caller
-        .store()
-        .record_view(&caller.organization, id)
-        .await?
-        .filter(|view| view.record.kind == Kind::Event)
-        .ok_or_else(|| ApiError::not_found("event"))
+    let view = caller.store().record_view(&caller.organization, id).await?;
+    if let Some(view) = view.filter(|view| view.record.kind == Kind::Event) {
+        return Ok(view);
+    }
+    let standing = caller.state().engine().standing(&caller.organization, id).await?;
+    if standing == *id {
+        Err(ApiError::not_found("event"))
+    } else {
+        Err(ApiError::merged("event", &standing))
+    }
 }
 
 /// The answer to whoever read or changed one event.

@@ -26,8 +26,7 @@ impl Draw {
             10 => Question::Raws(self.link()),
             11 => Question::OpenIntents(self.connection()),
             12 => Question::MirrorsOf(self.collection()),
-            13 => Question::MissingLinks(self.collection(), self.collection(), after, limit),
-            14 => Question::Joined(self.collection(), after, limit),
+            13 | 14 => Question::Joined(self.collection(), after, limit),
             15 => Question::Members(self.collection(), after, limit),
             16 => {
                 let count = self.below(4);
@@ -64,10 +63,6 @@ impl Draw {
                 Question::WithUid(id.clone(), (0..space::OTHERS).map(uid).collect()),
                 Question::Pairings(id.clone()),
             ]);
-            for other in 0..space::COLLECTIONS {
-                let other = CollectionId::new(1, u128::from(other));
-                all.push(Question::MissingLinks(id.clone(), other, None, 99));
-            }
         }
         for number in 0..space::RECORDS {
             let id = RecordId::new(1, u128::from(number));

@@ -194,7 +194,7 @@ impl MemoryProvider {
             .collect()
     }
 
-    /// The objects that a record is laid out as, as clients see them.
+    /// The objects that a record is laid out as, as clients see them but for their raw form.
     #[must_use]
     pub fn objects(&self, collection: &str, record: &str) -> Vec<RemoteObject> {
         let state = self.lock();
@@ -202,7 +202,7 @@ impl MemoryProvider {
             return Vec::new();
         };
         let ids = held.objects.iter().filter(|(_, object)| object.record == record);
-        ids.filter_map(|(id, _)| held.object(id, true)).collect()
+        ids.filter_map(|(id, _)| held.bare(id, true)).collect()
     }
 
     /// The version of an object; `None` when it is not there.

@@ -128,6 +128,15 @@ impl Collection {
 
     /// The object as clients see it.
     pub(crate) fn object(&self, id: &RemoteId, versions: bool) -> Option<RemoteObject> {
+        let mut object = self.bare(id, versions)?;
+        object.raw = serde_json::to_vec(&object.content)
+            .map(Bytes::from)
+            .unwrap_or_default();
+        Some(object)
+    }
+
+    /// The object without the form in which it is sent.
+    pub(crate) fn bare(&self, id: &RemoteId, versions: bool) -> Option<RemoteObject> {
         let object = self.objects.get(id)?;
         Some(RemoteObject {
             id: id.clone(),
@@ -136,9 +145,7 @@ impl Collection {
             series: object.series.clone(),
             coverage: Coverage::Full,
             content: object.content.clone(),
-            raw: serde_json::to_vec(&object.content)
-                .map(Bytes::from)
-                .unwrap_or_default(),
+            raw: Bytes::new(),
         })
     }
 }

@@ -345,3 +345,70 @@ async fn contacts_are_flat() {
     assert!(client.connector.capability(Kind::Contact).fields.len() > 10);
     assert!(!client.connector.capability(Kind::Event).read);
 }
+
+/// The target of a write to an occurrence that was no object of its own when its series was read.
+fn occurrence(client: &Client, object: &connector_sdk::RemoteObject, key: &PartKey) -> connector_sdk::Target {
+    let content = client.provider.content(WORK, &object.id.0).unwrap();
+    let start = model::series::time_field(&content.fields, "start").unwrap();
+    connector_sdk::Target {
+        id: None,
+        version: None,
+        raw: None,
+        series: Some(connector_sdk::SeriesPart {
+            series: object.id.clone(),
+            original_start: model::EventTime::from_part_key(key, &start).unwrap(),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn an_occurrence_that_somebody_changed_meanwhile_is_not_overwritten() {
+    let client = with(|quirks| quirks.layout = Layout::PerPart);
+    client.provider.put(WORK, "s", sample::series("standup"));
+    let master = client.fetch("s").await;
+    let path = FieldPath {
+        part: PartKey::occurrence("2026-03-23T09:00:00"),
+        field: "title".to_owned(),
+    };
+    client
+        .provider
+        .edit(WORK, "s", |content| content.set(&path, Some(json!("theirs"))));
+    let mut content = client.provider.content(WORK, "s").unwrap();
+    content.set(&path, Some(json!("mine")));
+    let action = Action::Update {
+        target: occurrence(&client, &master, &path.part),
+        content,
+        changed: [path.clone()].into(),
+    };
+    let refused = client
+        .apply(client.write(1, path.part.clone(), action))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::VersionConflict);
+    let there = client.provider.content(WORK, "s").unwrap();
+    assert_eq!(there.get(&path), Some(&json!("theirs")));
+}
+
+#[tokio::test]
+async fn overrides_that_move_along_with_their_series_are_not_overwritten() {
+    let client = with(|quirks| quirks.layout = Layout::PerPart);
+    client.provider.put(WORK, "s", sample::series("standup"));
+    client.pull(None).await;
+    let master = client.fetch("s").await;
+    let theirs = FieldPath {
+        part: sample::edited(),
+        field: "location".to_owned(),
+    };
+    client
+        .provider
+        .edit(WORK, "s", |content| content.set(&theirs, Some(json!("Room 2"))));
+    let start = json!({"kind": "zoned", "wall": "2026-03-02T08:00:00", "zone": "Europe/Berlin"});
+    client.store(client.set(&master, "start", Some(start))).await;
+    let write = client.provider.take_hub_writes().remove(0);
+    assert!(write.unseen.is_empty(), "{:?}", write.unseen);
+    let moved = FieldPath {
+        part: PartKey::occurrence("2026-03-09T08:00:00"),
+        ..theirs
+    };
+    assert_eq!(write.after.unwrap().get(&moved), Some(&json!("Room 2")));
+}

@@ -80,20 +80,26 @@ pub(super) fn note(
     let after = state.truth.content(shelf, record);
     let nothing = Content::default();
     let before = earlier.content.as_ref().unwrap_or(&nothing);
-    let overwritten = before.differences(after.as_ref().unwrap_or(&nothing));
+    // Overrides that moved along with their series are as they were.
+    let moved = after.as_ref().unwrap_or(before);
+    let (was, served) = (
+        series::aligned(before, moved),
+        series::aligned(&earlier.served, moved),
+    );
+    let overwritten = was.differences(after.as_ref().unwrap_or(&nothing));
     let unseen = overwritten
         .iter()
-        .filter(|path| before.get(path) != earlier.served.get(path))
+        .filter(|path| was.get(path) != served.get(path))
         .cloned()
         .collect();
     if let Some(after) = &after {
         // What the hub wrote itself is no stranger's, whether or not its answer arrives.
         let notes = state.shelf(shelf).notes.entry(record.to_owned()).or_default();
-        let mut served = series::aligned(&notes.served, after);
+        let mut known = served;
         for path in &overwritten {
-            served.set(path, after.get(path).cloned());
+            known.set(path, after.get(path).cloned());
         }
-        notes.served = served;
+        notes.served = known;
     }
     let kept = state
         .shelf(shelf)

@@ -153,6 +153,7 @@ fn update(
     let id = target_id(target, &write.part);
     check_sight(state, shelf, &id, "push.update")?;
     check_version(state, shelf, &id, target, "push.update")?;
+    check_still_plain(state, shelf, &id, target)?;
     let record = match (&target.series, state.shelf(shelf).objects.get(&id)) {
         (_, Some(seen)) => seen.record.clone(),
         (Some(series), None) => series.series.0.clone(),
@@ -307,6 +308,16 @@ fn check_sight(state: &State, shelf: &str, id: &RemoteId, operation: &'static st
         }
         Hiding::NotFound => not_found(operation),
     })
+}
+
+/// An occurrence that was no object when it was read and is one now has changed since.
+fn check_still_plain(state: &mut State, shelf: &str, id: &RemoteId, target: &Target) -> Result<(), Error> {
+    let conditional = matches!(state.quirks.versions, Versions::Strong | Versions::Second);
+    if !conditional || target.id.is_some() || !state.shelf(shelf).objects.contains_key(id) {
+        return Ok(());
+    }
+    let message = "the occurrence was changed since its series was read; nothing was written";
+    Err(Error::new(ErrorKind::VersionConflict, "push.update", message).with_status(412))
 }
 
 /// A write is refused when the object is not as it was read, as far as the provider can tell.

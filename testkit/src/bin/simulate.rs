@@ -99,7 +99,7 @@ fn main() -> ExitCode {
                         let mut failed = failed.lock().unwrap();
                         println!("seed {seed}: {}", played.violations[0]);
                         failed.push(seed);
-                        if failed.len() >= 20 {
+                        if failed.len() >= 60 {
                             stop.store(true, Ordering::Relaxed);
                         }
                     }

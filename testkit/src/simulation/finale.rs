@@ -183,16 +183,14 @@ impl World {
                 self.check_state(&record, link);
             }
             let mirrored = links.iter().any(|link| main.contains(&link.collection));
-            for side in self
-                .sides
-                .iter()
-                .filter(|side| mirrored && !seen.contains(&side.main))
-            {
+            let given_up = self.watch.notes().is_given_up(&record.id);
+            let absent = self.sides.iter().filter(|side| !seen.contains(&side.main));
+            for side in absent.filter(|_| mirrored && !given_up) {
                 let name = token::entity(&record.content);
                 let message = format!("{} (e{name:?}) is not on {}", record.id, side.connection);
                 self.watch.violate(1, message);
             }
-            if links.is_empty() && !self.watch.notes().is_given_up(&record.id) {
+            if links.is_empty() && !given_up {
                 let message = format!("{} lives and is on no side", record.id);
                 self.watch.violate(1, message);
             }

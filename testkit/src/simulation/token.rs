@@ -68,11 +68,11 @@ pub fn entity(content: &Content) -> Option<u32> {
         .find_map(|text| numbers(text, b'e').next())
 }
 
-/// The numbers that stand between `mark` and `z`.
+/// The numbers that stand between `mark` and `z`. Some providers write titles with a capital.
 fn numbers(text: &str, mark: u8) -> impl Iterator<Item = Token> + '_ {
     let bytes = text.as_bytes();
     (0..bytes.len())
-        .filter(move |at| bytes[*at] == mark)
+        .filter(move |at| bytes[*at].eq_ignore_ascii_case(&mark))
         .filter_map(move |at| {
             let digits = bytes[at + 1..]
                 .iter()

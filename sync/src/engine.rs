@@ -25,6 +25,9 @@ pub struct Settings {
     pub delete_share_percent: usize,
     /// Collections are listed anew when the last listing is older, in milliseconds.
     pub discover_every_ms: i64,
+    /// Collections whose provider does not say what was deleted are enumerated anew when the last complete
+    /// enumeration is older, in milliseconds.
+    pub enumerate_every_ms: i64,
     /// How often one batch or write is planned anew because someone else was faster.
     pub max_replans: u32,
     /// How often a contested write is tried in one run.
@@ -37,6 +40,7 @@ impl Default for Settings {
             delete_floor: 20,
             delete_share_percent: 50,
             discover_every_ms: 3_600_000,
+            enumerate_every_ms: 3_600_000,
             max_replans: 8,
             max_write_tries: 4,
         }

@@ -47,7 +47,11 @@ impl Run<'_> {
     /// Pulls one collection from its cursor on, from the start when the cursor is lost.
     pub(crate) async fn pull(&mut self, collection: Collection) -> Result<(), Trouble> {
         let scene = self.scene(collection.clone()).await?;
-        match self.pull_from(scene.clone(), collection.cursor.as_ref()).await {
+        let unseen_deletes = scene.capability.incremental && !scene.capability.reports_deletes;
+        let enumerated = collection.enumerated_at.unwrap_or(i64::MIN / 2);
+        let due = unseen_deletes && scene.now_ms - enumerated >= self.desk.settings.enumerate_every_ms;
+        let cursor = collection.cursor.as_ref().filter(|_| !due);
+        match self.pull_from(scene.clone(), cursor).await {
             Err(Trouble::Provider(error)) if error.kind == ErrorKind::CursorExpired => {
                 tracing::info!(collection = %collection.id, "the cursor is lost; enumerating anew");
                 self.pull_from(scene, None).await

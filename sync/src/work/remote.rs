@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use conflict::Side;
 use connector_sdk::{Coverage, RemoteObject, SeriesModel};
-use model::{Content, EventTime, FieldPath, PartKey, Scope, series};
+use model::{Content, EventTime, FieldPath, MergeClass, PartKey, Scope, series};
 
 use crate::engine::Desk;
 use crate::plan;
@@ -223,9 +223,19 @@ impl Work {
         for path in written {
             if view.get(path) != self.link.snapshots.remote.get(path) {
                 self.link.snapshots.hub.set(path, None);
+                if view.get(path).is_none() || self.is_set(path) {
+                    // Left out by the provider or taken away by somebody: what the hub has is kept in any case.
+                    self.link.snapshots.remote.set(path, None);
+                }
             }
         }
         self.meet(desk, scene, &view);
+    }
+
+    /// Whether edits of the field's elements are kept one by one.
+    fn is_set(&self, path: &FieldPath) -> bool {
+        let spec = self.link.kind.schema().field(&path.field);
+        spec.is_some_and(|spec| matches!(spec.merge, MergeClass::Set | MergeClass::KeyedSet { .. }))
     }
 
     /// Takes in the answer to a write: at the paths that were written the snapshots say what was sent and what came

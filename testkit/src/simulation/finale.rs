@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use connector_sdk::{Access, Notifies, RemoteCollection, RemoteId, SeriesModel};
 use jiff::tz::TimeZone;
-use model::{ConflictId, Content, Fields, Kind, PartKey, series};
+use model::{ConflictId, Content, Fields, Kind, PartKey, RecordId, series};
 use sync::Resolution;
 use sync::plan;
 use sync::ports::Store as _;
@@ -113,9 +113,24 @@ impl World {
             if refused && !self.is_blind(&link) && self.retried.insert(link.id.clone()) {
                 let (engine, organization) = (self.engine(), self.organization.clone());
                 self.finish_call(async move { engine.retry_link(&organization, &link.id).await.map(drop) });
+            } else if matches!(link.state, LinkState::NeedsApproval { .. }) {
+                let (engine, organization) = (self.engine(), self.organization.clone());
+                let at = self.sides.iter().position(|side| side.connection == link.connection);
+                self.approved.extend(at.zip(self.entity_of(&link.record)));
+                self.finish_call(async move {
+                    let approved = engine.approve_link(&organization, &link.id, None).await;
+                    approved.map(drop)
+                });
             }
         }
         self.watch.notes().effects > before
+    }
+
+    /// The entity that a record is.
+    fn entity_of(&self, record: &RecordId) -> Option<u32> {
+        let notes = self.watch.notes();
+        let mut records = notes.records();
+        records.find(|one| one.id == *record).and_then(|record| token::entity(&record.content))
     }
 
     /// Whether the provider cannot bring a cancelled occurrence back.

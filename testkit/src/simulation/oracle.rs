@@ -160,6 +160,11 @@ impl Oracle {
         }
     }
 
+    /// Values go that a provider had been told, and that its user's delete reaches although they never were there.
+    pub fn forgo(&mut self, tokens: impl IntoIterator<Item = Token>) {
+        self.overwritten.extend(tokens);
+    }
+
     /// Values stand in the conflict log, from where one call restores them.
     pub fn log(&mut self, tokens: impl IntoIterator<Item = Token>) {
         self.logged.extend(tokens);

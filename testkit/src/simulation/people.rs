@@ -1,5 +1,6 @@
 //! People: what they do at the providers and through the API, told to the oracle as they do it.
 
+use connector_sdk::RemoteId;
 use model::{Content, FieldPath, PartKey};
 use serde_json::json;
 use sync::state::{LinkState, Origin, Record};
@@ -9,7 +10,7 @@ use super::change::{self, Change, OccurrenceChange};
 use super::step::ClientAct;
 use super::story::content_of;
 use super::token;
-use super::turn::Task;
+use super::turn::{Task, finish};
 use super::world::{ASIDE, MAIN, World};
 
 impl World {
@@ -43,6 +44,7 @@ impl World {
         let Some((id, before)) = self.pick_object(side, MAIN, pick) else {
             return;
         };
+        self.foresee_delete(side, &id);
         if self.sides[side].provider.delete(MAIN, &id) {
             self.tell(side, "deleted at", Some(&before), None);
         }
@@ -87,6 +89,16 @@ impl World {
         // Gone from one collection, and new in the other.
         self.tell(side, "moved away at", Some(&before), None);
         self.tell(side, "moved here at", None, after.as_ref());
+    }
+
+    /// What a provider was told and could not hold goes with what it could.
+    fn foresee_delete(&self, side: usize, id: &str) {
+        let (ids, main) = ([RemoteId(id.to_owned())], &self.sides[side].main);
+        let linked = finish(self.store.linked(&self.organization, main, &ids));
+        for linked in linked.and_then(Result::ok).unwrap_or_default() {
+            let known = token::of_content(&linked.link.snapshots.hub);
+            self.watch.notes().oracle.forgo(known);
+        }
     }
 
     fn tell(&mut self, side: usize, what: &str, before: Option<&Content>, after: Option<&Content>) {

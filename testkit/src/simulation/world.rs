@@ -77,6 +77,8 @@ pub(crate) struct World {
     pub(crate) sides: Vec<Side>,
     pub(crate) entropy: Arc<SeededEntropy>,
     pub(crate) client: Option<Task<()>>,
+    /// Entities, by side, of which somebody agreed that people are mailed.
+    pub(crate) approved: BTreeSet<(usize, u32)>,
     /// Refused writes that somebody has tried again at the end.
     pub(crate) retried: BTreeSet<LinkId>,
     registry: Arc<Registry>,
@@ -189,6 +191,7 @@ impl World {
             sides,
             entropy: Arc::new(SeededEntropy::new(seed)),
             client: None,
+            approved: BTreeSet::new(),
             retried: BTreeSet::new(),
             registry,
             nodes: Vec::new(),

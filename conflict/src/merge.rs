@@ -162,7 +162,11 @@ impl Run<'_> {
     fn field(&mut self, spec: &FieldSpec, path: FieldPath) {
         if !self.support.writes(spec.name) {
             if self.remote_changed(&path) {
-                self.take(&path);
+                if self.hub_changed(&path) && !self.agree(&path) {
+                    self.clash(&path, Rule::RemoteWins);
+                } else {
+                    self.take(&path);
+                }
             }
             return;
         }

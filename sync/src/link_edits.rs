@@ -96,9 +96,14 @@ impl Engine {
         let (mut link, record) = (linked.link, linked.record);
         let origin = Origin::Link(link.id.clone());
         if link.parts.is_empty() {
-            let open = self.desk.store.open_intents(organization, &link.connection).await?;
+            let open = self
+                .desk
+                .store
+                .open_intents(organization, &link.connection)
+                .await?;
             if open.iter().any(|intent| intent.link == link.id) {
-                let text = "nobody knows yet whether its object was made; it can be given up after the next sync";
+                let text =
+                    "nobody knows yet whether its object was made; it can be given up after the next sync";
                 return Err(EditError::Invalid(text.to_owned()));
             }
             let effect = Effect::DropLink {

@@ -71,7 +71,7 @@ impl Run<'_> {
                     work.charge(intent, self.desk.now_ms());
                     let written = carried(scene, intent, object);
                     work.presume(&intent.sent, &written, &scene.project(&intent.sent));
-                    let mut filled = filled_in(&work, intent, object);
+                    let mut filled = filled_in(scene, &work, intent, object);
                     // A field that can be written may have been edited since the lost answer.
                     filled.retain(|path| !scene.capability.writes(&path.field));
                     work.presume(&intent.sent, &filled, &object.content);
@@ -80,7 +80,7 @@ impl Run<'_> {
                 Outcome::Answered(Applied::Stored(object)) => {
                     work.charge(intent, self.desk.now_ms());
                     let mut written = carried(scene, intent, object);
-                    written.extend(filled_in(&work, intent, object));
+                    written.extend(filled_in(scene, &work, intent, object));
                     work.settle(&self.desk, scene, &intent.sent, &written, object);
                 }
             }
@@ -136,10 +136,11 @@ fn carried(scene: &Scene, intent: &Intent, object: &RemoteObject) -> BTreeSet<Fi
 }
 
 /// What a provider filled in on its own (an organizer) in a copy that it was asked to make: that is nobody's edit.
-fn filled_in(work: &Work, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
+fn filled_in(scene: &Scene, work: &Work, intent: &Intent, object: &RemoteObject) -> BTreeSet<FieldPath> {
     let copy = work.record.home.as_ref() != Some(&work.link.id);
-    let paths = object.content.paths();
-    paths
-        .filter(|path| intent.action == IntentAction::Create && copy && intent.sent.get(path).is_none())
-        .collect()
+    if intent.action != IntentAction::Create || !copy {
+        return BTreeSet::new();
+    }
+    let own = |path: &FieldPath| intent.sent.get(path).is_none() || !scene.capability.writes(&path.field);
+    object.content.paths().filter(own).collect()
 }

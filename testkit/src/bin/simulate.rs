@@ -123,6 +123,9 @@ fn main() -> ExitCode {
         if let Some(violation) = played.violations.first() {
             let shrunk = shrink(*seed, &options, violation);
             let keep: Vec<String> = shrunk.keep.iter().map(ToString::to_string).collect();
+            let mut needs = testkit::simulation::setup::Setup::of_seed(*seed).quirks();
+            needs.retain(|quirk| !shrunk.without.iter().any(|name| name == quirk));
+            println!("needs {needs:?}");
             println!("shrunk to {} steps: {}", keep.len(), shrunk.violation);
             println!(
                 "cargo run --release -p testkit --bin simulate -- --seed {seed} --keep {} --without {} --story",

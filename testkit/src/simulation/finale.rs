@@ -115,7 +115,10 @@ impl World {
                 self.finish_call(async move { engine.retry_link(&organization, &link.id).await.map(drop) });
             } else if matches!(link.state, LinkState::NeedsApproval { .. }) {
                 let (engine, organization) = (self.engine(), self.organization.clone());
-                let at = self.sides.iter().position(|side| side.connection == link.connection);
+                let at = self
+                    .sides
+                    .iter()
+                    .position(|side| side.connection == link.connection);
                 self.approved.extend(at.zip(self.entity_of(&link.record)));
                 self.finish_call(async move {
                     let approved = engine.approve_link(&organization, &link.id, None).await;
@@ -130,7 +133,9 @@ impl World {
     fn entity_of(&self, record: &RecordId) -> Option<u32> {
         let notes = self.watch.notes();
         let mut records = notes.records();
-        records.find(|one| one.id == *record).and_then(|record| token::entity(&record.content))
+        records
+            .find(|one| one.id == *record)
+            .and_then(|record| token::entity(&record.content))
     }
 
     /// Whether the provider cannot bring a cancelled occurrence back.
@@ -341,8 +346,10 @@ impl World {
         };
         lost.into_iter()
             .for_each(|message| self.watch.violate(3, message));
-        back.into_iter()
-            .for_each(|message| self.watch.violate(4, message));
+        // What a provider rewrites by itself, later, cannot be told from an edit: it may bring something back.
+        let rewrites = |side: &Side| side.provider.quirks().rewrites_later_ms.is_some();
+        let back = back.into_iter().filter(|_| !self.sides.iter().any(rewrites));
+        back.for_each(|message| self.watch.violate(4, message));
     }
 
     /// Invariant 8: one object per record and collection, more only where somebody split or moved one.

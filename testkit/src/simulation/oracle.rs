@@ -160,6 +160,11 @@ impl Oracle {
         }
     }
 
+    /// Values stay at the account where they were written: guests where the vendor always mails them.
+    pub fn keep_apart(&mut self, tokens: impl IntoIterator<Item = Token>) {
+        self.per_link.extend(tokens);
+    }
+
     /// Values go that a provider had been told, and that its user's delete reaches although they never were there.
     pub fn forgo(&mut self, tokens: impl IntoIterator<Item = Token>) {
         self.overwritten.extend(tokens);

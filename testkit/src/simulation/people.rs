@@ -1,8 +1,9 @@
 //! People: what they do at the providers and through the API, told to the oracle as they do it.
 
-use connector_sdk::RemoteId;
+use connector_sdk::{Notifies, RemoteId};
 use model::{Content, FieldPath, PartKey};
 use serde_json::json;
+use sync::ports::Store as _;
 use sync::state::{LinkState, Origin, Record};
 use sync::{EditError, EditScope, Resolution};
 
@@ -78,6 +79,9 @@ impl World {
         let Some((id, before)) = self.pick_object(side, from, pick / 3) else {
             return;
         };
+        if from == MAIN {
+            self.foresee_delete(side, &id);
+        }
         let provider = &self.sides[side].provider;
         let Some(moved) = provider.move_to(from, &id, to) else {
             return;
@@ -91,13 +95,23 @@ impl World {
         self.tell(side, "moved here at", None, after.as_ref());
     }
 
+    /// Whether the hub writes this field to the provider at all.
+    fn holds(&self, side: usize, field: &str) -> bool {
+        let capability = self.sides[side].provider.connector().capability(self.kind());
+        let guests = field == "attendees" && capability.notifies == Notifies::Always;
+        capability.writes(field) && !guests
+    }
+
     /// What a provider was told and could not hold goes with what it could.
     fn foresee_delete(&self, side: usize, id: &str) {
         let (ids, main) = ([RemoteId(id.to_owned())], &self.sides[side].main);
         let linked = finish(self.store.linked(&self.organization, main, &ids));
         for linked in linked.and_then(Result::ok).unwrap_or_default() {
-            let known = token::of_content(&linked.link.snapshots.hub);
-            self.watch.notes().oracle.forgo(known);
+            let mut absent = linked.record.content.clone();
+            absent.retain(|_, field| !self.holds(side, field));
+            let mut tokens = token::of_content(&linked.link.snapshots.hub);
+            tokens.extend(token::of_content(&absent));
+            self.watch.notes().oracle.forgo(tokens);
         }
     }
 
@@ -110,7 +124,12 @@ impl World {
                 after.map(content_of).unwrap_or_default()
             )
         });
-        self.watch.notes().oracle.act(&what, before, after);
+        let mut apart = after.cloned().unwrap_or_default();
+        apart.retain(|_, field| field == "attendees" && !self.holds(side, field));
+        let mut notes = self.watch.notes();
+        notes.oracle.keep_apart(token::of_content(&apart));
+        notes.oracle.act(&what, before, after);
+        drop(notes);
         self.notify(side);
     }
 

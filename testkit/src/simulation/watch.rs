@@ -238,11 +238,16 @@ impl Watch {
         for resolved in seen.resolved {
             notes.conflicts.remove(&resolved);
         }
+        // Records that were joined into another one are retired, not deleted: their links go on there.
+        let joined = seen
+            .locals
+            .iter()
+            .any(|(link, record, _)| notes.locals.get(link).is_some_and(|(before, _)| before != record));
         for record in seen.records {
             let before = notes.records.insert(record.id.clone(), record.clone());
             if by_client {
                 notes.client_wrote(before.as_deref(), &record);
-            } else {
+            } else if !joined {
                 notes.check_deleted(before.as_deref(), &record);
             }
         }

@@ -215,9 +215,11 @@ async fn one(
             enumerated_at,
         } => collections::put_cursor(write, organization, &collection, cursor.as_ref(), enumerated_at).await,
         Effect::PutCollection(collection) => collections::put(write, organization, &collection).await,
-        Effect::HoldCollection { collection, reason } => {
-            collections::hold(write, organization, &collection, reason.as_deref()).await
-        }
+        Effect::HoldCollection {
+            collection,
+            before,
+            hold,
+        } => collections::hold(write, organization, &collection, before, hold.as_deref()).await,
         Effect::OpenIntent(intent) => intents::open(write, organization, &intent).await,
         Effect::CloseIntent(intent) => intents::close(write, organization, &intent).await,
         Effect::PutConflict(conflict) => conflicts::put(write, organization, &conflict).await,

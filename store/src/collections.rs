@@ -3,10 +3,11 @@
 use connector_sdk::{Cursor, RemoteCollection, RemoteId};
 use model::{CollectionId, ConnectionId, Kind, OrganizationId};
 use sqlx::QueryBuilder;
+use sync::hold::{Hold, HoldAnswer};
 use sync::ports::StoreError;
 use sync::state::Collection;
 
-use crate::column::{all, document, failed, flag, get, id, json, refused, spelled, word};
+use crate::column::{all, document, failed, flag, get, id, json, optional_json, refused, spelled, word};
 use crate::dialect::{Engine, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
@@ -26,8 +27,16 @@ fn read(row: &Row) -> Result<Collection, StoreError> {
         cursor: get::<Option<String>>(row, "cursor")?.map(Cursor),
         enumerated_at: get(row, "enumerated_at")?,
         enabled: flag(row, "enabled")?,
-        hold: get(row, "hold")?,
+        hold: read_hold(row)?,
     })
+}
+
+/// The document of a hold; of one that an earlier release stored there are only words.
+fn read_hold(row: &Row) -> Result<Option<Hold>, StoreError> {
+    match optional_json(row, "hold_detail")? {
+        Some(hold) => Ok(Some(hold)),
+        None => Ok(get::<Option<String>>(row, "hold")?.map(Hold::in_words)),
+    }
 }
 
 /// A new collection, or what the provider now says of one. Of a known one the cursor, the hold and the time of its
@@ -42,8 +51,8 @@ pub(crate) async fn put(
     sqlx::query(
         "INSERT INTO collections
             (organization_id, id, connection_id, remote_id, kind, name, access, fields, cursor, enumerated_at,
-             enabled, hold)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             enabled, hold, hold_detail, hold_answer)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (organization_id, connection_id, remote_id) DO UPDATE
          SET kind = excluded.kind, name = excluded.name, access = excluded.access, fields = excluded.fields,
              enabled = CASE WHEN collections.id = excluded.id THEN excluded.enabled ELSE collections.enabled END",
@@ -59,7 +68,9 @@ pub(crate) async fn put(
     .bind(collection.cursor.as_ref().map(|cursor| &cursor.0))
     .bind(collection.enumerated_at)
     .bind(i64::from(collection.enabled))
-    .bind(&collection.hold)
+    .bind(collection.hold.as_ref().map(|hold| &hold.reason))
+    .bind(collection.hold.as_ref().map(document).transpose()?)
+    .bind(answer(collection.hold.as_ref()))
     .execute(write.conn())
     .await
     .map_err(refused(collection.id.as_str()))?;
@@ -87,19 +98,31 @@ pub(crate) async fn put_cursor(
     write.touched(done.rows_affected(), collection.as_str())
 }
 
+fn answer(hold: Option<&Hold>) -> Option<&'static str> {
+    hold.and_then(|hold| hold.answer).map(HoldAnswer::name)
+}
+
+/// Sets or clears a hold; stale when somebody answered it meanwhile.
 pub(crate) async fn hold(
     write: &mut Write,
     organization: &OrganizationId,
     collection: &CollectionId,
-    reason: Option<&str>,
+    before: Option<HoldAnswer>,
+    hold: Option<&Hold>,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query("UPDATE collections SET hold = $1 WHERE organization_id = $2 AND id = $3")
-        .bind(reason)
-        .bind(organization.as_str())
-        .bind(collection.as_str())
-        .execute(write.conn())
-        .await
-        .map_err(failed)?;
+    let done = sqlx::query(
+        "UPDATE collections SET hold = $1, hold_detail = $2, hold_answer = $3
+         WHERE organization_id = $4 AND id = $5 AND COALESCE(hold_answer, '') = $6",
+    )
+    .bind(hold.map(|hold| &hold.reason))
+    .bind(hold.map(document).transpose()?)
+    .bind(answer(hold))
+    .bind(organization.as_str())
+    .bind(collection.as_str())
+    .bind(before.map_or("", HoldAnswer::name))
+    .execute(write.conn())
+    .await
+    .map_err(failed)?;
     write.touched(done.rows_affected(), collection.as_str())
 }
 

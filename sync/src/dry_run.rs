@@ -7,8 +7,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, Progress, Run, Summary, Trouble};
+use crate::hold::Tally;
 use crate::matching::Reason;
-use crate::observe::{Deletes, Pulling};
+use crate::observe::Pulling;
 use crate::push::Step;
 use crate::scene::Scene;
 use crate::silence::would_mail;
@@ -90,9 +91,11 @@ impl Engine {
     ) -> Result<Vec<PlannedOperation>, Error> {
         let broken = |trouble: Trouble| match trouble {
             Trouble::Provider(error) => error,
-            Trouble::Store(_) | Trouble::Gone(_) | Trouble::Cancelled | Trouble::Held(_) => {
-                Error::new(ErrorKind::Unavailable, "dry_run", trouble.to_string())
-            }
+            Trouble::Store(_)
+            | Trouble::Gone(_)
+            | Trouble::Cancelled
+            | Trouble::Held(_)
+            | Trouble::HeldChanges(_) => Error::new(ErrorKind::Unavailable, "dry_run", trouble.to_string()),
         };
         self.plan_connection(organization, id, cancel)
             .await
@@ -168,7 +171,8 @@ impl Run<'_> {
             scene,
             known: known.clone(),
             seen: std::collections::BTreeSet::new(),
-            deletes: Deletes::default(),
+            tally: Tally::default(),
+            held: None,
             doubtful: Vec::new(),
         };
         // From the cursor; from the start when that is lost.

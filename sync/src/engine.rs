@@ -23,6 +23,11 @@ pub struct Settings {
     pub delete_floor: usize,
     /// Share of a collection, in percent, that a pull may delete without asking.
     pub delete_share_percent: usize,
+    /// A pull that would change more than this many records *and* more than `update_share` of the collection stops
+    /// and asks; not while the collection is enumerated for the first time.
+    pub update_floor: usize,
+    /// Share of a collection, in percent, that a pull may change without asking.
+    pub update_share_percent: usize,
     /// Collections are listed anew when the last listing is older, in milliseconds.
     pub discover_every_ms: i64,
     /// Collections whose provider does not say what was deleted are enumerated anew when the last complete
@@ -39,6 +44,8 @@ impl Default for Settings {
         Self {
             delete_floor: 20,
             delete_share_percent: 50,
+            update_floor: 200,
+            update_share_percent: 80,
             discover_every_ms: 3_600_000,
             enumerate_every_ms: 3_600_000,
             max_replans: 8,
@@ -98,6 +105,8 @@ pub(crate) enum Trouble {
     Cancelled,
     #[error("{0}")]
     Held(String),
+    #[error("{0}")]
+    HeldChanges(String),
 }
 
 /// What a sync did, as a job's result.
@@ -301,6 +310,7 @@ impl Engine {
             Trouble::Gone(_) => ("not_found", None),
             Trouble::Cancelled => ("cancelled", later(0)),
             Trouble::Held(_) => ("deletes_held", None),
+            Trouble::HeldChanges(_) => ("changes_held", None),
         };
         JobFailure {
             code: code.to_owned(),
@@ -327,7 +337,7 @@ impl Run<'_> {
                 .await?;
             for collection in collections.into_iter().filter(|collection| collection.enabled) {
                 match self.pull(collection).await {
-                    Err(Trouble::Held(reason)) => held = Some(reason),
+                    Err(stop @ (Trouble::Held(_) | Trouble::HeldChanges(_))) => held = Some(stop),
                     outcome => outcome?,
                 }
                 self.summary.collections += 1;
@@ -335,7 +345,7 @@ impl Run<'_> {
         }
         self.push().await?;
         match held {
-            Some(reason) => Err(Trouble::Held(reason)),
+            Some(stop) => Err(stop),
             None => Ok(()),
         }
     }
@@ -439,7 +449,7 @@ impl Run<'_> {
                 Health::NeedsReauth,
                 Some(format!("{error}; give the connection new credentials")),
             ),
-            Err(trouble @ (Trouble::Provider(_) | Trouble::Held(_))) => {
+            Err(trouble @ (Trouble::Provider(_) | Trouble::Held(_) | Trouble::HeldChanges(_))) => {
                 (Health::Degraded, Some(trouble.to_string()))
             }
             Err(Trouble::Store(_) | Trouble::Gone(_) | Trouble::Cancelled) => return Ok(()),

@@ -7,6 +7,7 @@ mod dry_run;
 pub mod edit;
 pub mod engine;
 pub mod history;
+pub mod hold;
 mod link_edits;
 mod matching;
 mod mirror;

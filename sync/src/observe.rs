@@ -10,6 +10,7 @@ use model::{ConnectionId, LinkId, PartKey, QuarantineId};
 
 use crate::engine::{Run, Summary, Trouble};
 use crate::history::{self, Via};
+use crate::hold::{Held, Tally};
 use crate::mirror;
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
@@ -21,7 +22,7 @@ pub(crate) struct Sheet {
     pub(crate) works: Vec<Work>,
     effects: Vec<Effect>,
     summary: Summary,
-    deletes: Deletes,
+    pub(crate) tally: Tally,
 }
 
 /// One collection's pull while it runs.
@@ -29,24 +30,19 @@ pub(crate) struct Pulling {
     pub(crate) scene: Scene,
     pub(crate) known: Known,
     pub(crate) seen: BTreeSet<RemoteId>,
-    /// What this pull deleted so far.
-    pub(crate) deletes: Deletes,
+    /// What this pull did so far.
+    pub(crate) tally: Tally,
+    /// Set once it was too much: what follows is only counted.
+    pub(crate) held: Option<Held>,
     /// Creates in this collection of which nobody knows what became of them.
     pub(crate) doubtful: Vec<Intent>,
-}
-
-/// How much was deleted.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Deletes {
-    records: usize,
-    /// Their remote objects: overrides may have objects of their own, which [`Pulling::known`] counts too.
-    objects: usize,
 }
 
 impl Run<'_> {
     /// Pulls one collection from its cursor on, from the start when the cursor is lost.
     pub(crate) async fn pull(&mut self, collection: Collection) -> Result<(), Trouble> {
-        let scene = self.scene(collection.clone()).await?;
+        let mut scene = self.scene(collection.clone()).await?;
+        scene.obey();
         let unseen_deletes = scene.capability.incremental && !scene.capability.reports_deletes;
         let enumerated = collection.enumerated_at.unwrap_or(i64::MIN / 2);
         let due = unseen_deletes && scene.now_ms - enumerated >= self.desk.settings.enumerate_every_ms;
@@ -82,7 +78,8 @@ impl Run<'_> {
             scene,
             known,
             seen: BTreeSet::new(),
-            deletes: Deletes::default(),
+            tally: Tally::default(),
+            held: None,
             doubtful,
         };
         let mut pages = facet.pages(&provider.ctx, request);
@@ -95,15 +92,7 @@ impl Run<'_> {
             taken?;
             next = following;
         }
-        if pulling.scene.collection.hold.is_some() {
-            let collection = pulling.scene.collection.id.clone();
-            self.commit(vec![Effect::HoldCollection {
-                collection,
-                reason: None,
-            }])
-            .await?;
-        }
-        Ok(())
+        self.ask_or_forget(&pulling).await
     }
 
     /// Commits a page; when someone else was faster, plans it anew.
@@ -137,9 +126,11 @@ impl Run<'_> {
         if first {
             with.extend(mirror::backfill_jobs(&self.desk, &pulling.scene.collection, &[]).await?);
         }
-        self.claim_late_creates(pulling, &changes).await?;
+        if pulling.held.is_none() {
+            self.claim_late_creates(pulling, &changes).await?;
+        }
         self.take_changes(pulling, &changes, with).await?;
-        if first {
+        if first && pulling.held.is_none() {
             // Mirrors that were made since they were looked up have found a collection that nobody knew yet.
             self.commit(mirror::backfill_jobs(&self.desk, &pulling.scene.collection, &[]).await?)
                 .await?;
@@ -160,25 +151,16 @@ impl Run<'_> {
         loop {
             tries += 1;
             let sheet = self.sheet(pulling, changes).await?;
-            let deletes = Deletes {
-                records: pulling.deletes.records + sheet.deletes.records,
-                objects: pulling.deletes.objects + sheet.deletes.objects,
-            };
-            if let Some(reason) = self.breaker(pulling, deletes) {
-                let collection = pulling.scene.collection.id.clone();
-                self.commit(vec![Effect::HoldCollection {
-                    collection,
-                    reason: Some(reason.clone()),
-                }])
-                .await?;
-                return Err(Trouble::Held(reason));
+            if self.holds(pulling, &sheet) {
+                return Ok(());
             }
+            let tally = pulling.tally.plus(sheet.tally);
             let summary = sheet.summary.clone();
             let mut effects = self.effects(sheet, pulling).await?;
             effects.extend(with.clone());
             match self.commit(effects).await {
                 Ok(()) => {
-                    pulling.deletes = deletes;
+                    pulling.tally = tally;
                     self.summary.add(&summary);
                     if summary.created > 0 {
                         self.catch_up(pulling).await?;
@@ -206,30 +188,6 @@ impl Run<'_> {
         }
         pulling.scene.targets = scene.targets;
         Ok(())
-    }
-
-    /// Why a pull has to stop and ask, if it has deleted too much. Once it has asked, nothing is deleted until
-    /// somebody agrees: the next pulls would else carry out in portions what this one did not.
-    fn breaker(&self, pulling: &Pulling, deletes: Deletes) -> Option<String> {
-        if self.approve_deletes || deletes.records == 0 {
-            return None;
-        }
-        let collection = &pulling.scene.collection;
-        if collection.hold.is_some() {
-            return collection.hold.clone();
-        }
-        let settings = &self.desk.settings;
-        let share = pulling.known.len() * settings.delete_share_percent / 100;
-        (deletes.records > settings.delete_floor && deletes.objects > share).then(|| {
-            format!(
-                "`{}` would lose {} records at once, {} of its {} objects; nothing more was deleted. Sync it with \
-                 approve_deletes=true if that is right",
-                collection.remote.name,
-                deletes.records,
-                deletes.objects,
-                pulling.known.len()
-            )
-        })
     }
 
     /// Plans changes in memory.
@@ -392,7 +350,7 @@ impl Draft {
                 works: Vec::new(),
                 effects: Vec::new(),
                 summary: Summary::default(),
-                deletes: Deletes::default(),
+                tally: Tally::default(),
             },
             index: HashMap::new(),
             awaited: BTreeSet::new(),
@@ -501,11 +459,14 @@ impl Draft {
         for work in &self.sheet.works {
             match work.action() {
                 Some(FeedAction::Created) => self.sheet.summary.created += 1,
-                Some(FeedAction::Updated) => self.sheet.summary.updated += 1,
+                Some(FeedAction::Updated) => {
+                    self.sheet.summary.updated += 1;
+                    self.sheet.tally.updates += 1;
+                }
                 Some(FeedAction::Deleted) => {
                     self.sheet.summary.deleted += 1;
-                    self.sheet.deletes.records += 1;
-                    self.sheet.deletes.objects += work.link.parts.len();
+                    self.sheet.tally.deletes += 1;
+                    self.sheet.tally.objects += work.link.parts.len();
                 }
                 None => {}
             }

@@ -11,6 +11,7 @@ use model::{
 };
 
 use crate::history::HistoryEntry;
+use crate::hold::{Hold, HoldAnswer};
 use crate::state::{
     ClaimedJob, Collection, Conflict, Connection, FeedEntry, Fence, Health, Intent, Link, Mirror, NewJob,
     Pairing, Quarantine, Record,
@@ -103,12 +104,15 @@ pub enum Effect {
     },
     /// A new collection, or what the provider now says of one (matched by connection and remote id).
     PutCollection(Box<Collection>),
-    /// Sets or clears the reason why a collection's deletes wait for a person.
+    /// Sets or clears why a collection waits for a person; refused as stale unless the stored hold's answer is
+    /// `before`.
     HoldCollection {
         /// The collection.
         collection: CollectionId,
-        /// What it would have done.
-        reason: Option<String>,
+        /// The answer that the caller knows of.
+        before: Option<HoldAnswer>,
+        /// What it waits for.
+        hold: Option<Box<Hold>>,
     },
     /// Writes down an intent.
     OpenIntent(Box<Intent>),

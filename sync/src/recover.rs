@@ -6,7 +6,8 @@ use connector_sdk::{Applied, Change, ErrorKind, RemoteId};
 use model::{CollectionId, PartKey};
 
 use crate::engine::{Run, Trouble};
-use crate::observe::{Deletes, Pulling};
+use crate::hold::Tally;
+use crate::observe::Pulling;
 use crate::ports::Effect;
 use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
@@ -108,7 +109,9 @@ impl Run<'_> {
                 self.finish(scene, intent, Outcome::Found(object)).await?;
             }
             // Somebody deleted it before the hub had seen it.
-            Ok(Some(Applied::Gone)) => drop(self.finish(scene, intent, Outcome::Deleted).await?),
+            Ok(Some(Applied::Gone)) => {
+                self.finish(scene, intent, Outcome::Deleted).await?;
+            }
             Ok(None) => {}
             Err(error) if error.kind == ErrorKind::Unsupported => {
                 // At most one object, and its doubt shown: a person looks, and has it made again or not.
@@ -207,7 +210,8 @@ impl Run<'_> {
             scene,
             known,
             seen: BTreeSet::new(),
-            deletes: Deletes::default(),
+            tally: Tally::default(),
+            held: None,
             doubtful: Vec::new(),
         };
         self.take_changes(&mut pulling, changes, also.into_iter().collect())

@@ -24,6 +24,8 @@ pub(crate) struct Scene {
     pub(crate) target_only: bool,
     /// Whether the collection is a member of a mirror.
     pub(crate) mirrored: bool,
+    /// A person wants objects that this pull finds deleted to be made again.
+    pub(crate) restore: bool,
     /// Collections that a new record here has to appear in.
     pub(crate) targets: Vec<Collection>,
     pub(crate) now_ms: i64,
@@ -76,6 +78,7 @@ impl Scene {
             target_only: takes && !gives && !revert,
             mirrored: !mirrors.is_empty(),
             revert,
+            restore: false,
             collection,
             targets,
             now_ms,

@@ -10,6 +10,8 @@ use model::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::hold::Hold;
+
 /// An authorised account at a provider. Its credentials are not in here: they are sealed in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Connection {
@@ -68,8 +70,8 @@ pub struct Collection {
     pub enumerated_at: Option<i64>,
     /// Whether it is synced.
     pub enabled: bool,
-    /// Set when a pull stopped because it would have deleted too much: what it would have done, for a person.
-    pub hold: Option<String>,
+    /// Set when a pull stopped because it would have deleted or changed too much.
+    pub hold: Option<Hold>,
 }
 
 /// The hub's object of a kind.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use connector_sdk::{
-    Action, Applied, Change, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, RemoteObject,
-    RemoteVersion, SeriesPart, Target, Write,
+    Action, Applied, Change, Context, Error, ErrorKind, Push, RemoteCollection, RemoteId, RemoteVersion,
+    SeriesPart, Target, Write,
 };
 use http::Method;
 use mapping::MappingError;

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::envelope::{Data, List, moment};
 use super::error::{ApiError, Failures};
 use super::extract::{Body, Caller, Id, Params, paging};
+use super::holds::HoldOut;
 use super::jobs::enqueue;
 use crate::state::AppState;
 
@@ -43,9 +44,9 @@ pub struct CalendarOut {
     pub enabled: bool,
     /// When a sync of its connection last ended well.
     pub synced_at: Option<String>,
-    /// Why its deletes wait for a person: what the last sync would have deleted. A sync with `approve_deletes=true`
-    /// carries it out.
-    pub hold: Option<String>,
+    /// Why it waits for a person: what the last sync would have deleted or changed. Answer with `hold/approve` or
+    /// `hold/reject`.
+    pub hold: Option<HoldOut>,
     /// How many events it has, and how they stand.
     pub counts: CountsOut,
 }
@@ -110,7 +111,7 @@ impl CalendarOut {
             remote_id: collection.remote.id.to_string(),
             enabled: collection.enabled,
             synced_at: connection.and_then(|connection| connection.synced_at).map(moment),
-            hold: collection.hold,
+            hold: collection.hold.map(HoldOut::from),
             counts: counts.into(),
         }
     }

@@ -68,7 +68,8 @@ codes! {
     ProviderNotSupported = "provider_not_supported", UNPROCESSABLE_ENTITY, "What answers at the address does not speak the provider's protocol, or lacks what was asked. Check the address.";
     ProviderRateLimited = "provider_rate_limited", SERVICE_UNAVAILABLE, "The provider wants fewer requests. Try again later.";
     ProviderError = "provider_error", BAD_GATEWAY, "The provider failed, or answered something that its protocol does not allow.";
-    DeletesHeld = "deletes_held", CONFLICT, "A sync stopped because it would have deleted too much. Look at the connection's collections; `approve_deletes=true` lets it.";
+    DeletesHeld = "deletes_held", CONFLICT, "A sync stopped because it would have deleted too much. Look at the `hold` of the connection's collections, and approve or reject it.";
+    ChangesHeld = "changes_held", CONFLICT, "A sync stopped because it would have changed nearly everything. Look at the `hold` of the connection's collections, and approve or reject it.";
     Cancelled = "cancelled", CONFLICT, "The work was called off: its connection was paused or removed.";
     LeaseLost = "lease_lost", CONFLICT, "Another process took the work over; it goes on there.";
     Interrupted = "interrupted", SERVICE_UNAVAILABLE, "The server stopped while it worked on this. It goes on by itself after the next start.";

@@ -15,6 +15,7 @@ pub mod events;
 pub mod extract;
 pub mod free_busy;
 pub mod health;
+pub mod holds;
 mod idempotency;
 pub mod jobs;
 mod layers;
@@ -50,6 +51,7 @@ fn resources() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(document())
         .merge(connections::router())
         .merge(calendars::router())
+        .merge(holds::router())
         .merge(events::router())
         .merge(occurrences::router())
         .merge(free_busy::router())

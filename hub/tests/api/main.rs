@@ -14,6 +14,7 @@ mod envelope;
 mod events;
 mod free_busy;
 mod history;
+mod holds;
 mod jobs;
 mod linking;
 mod links;

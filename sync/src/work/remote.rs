@@ -156,7 +156,7 @@ impl Work {
             self.drop_link();
             return;
         }
-        if scene.target_only {
+        if scene.target_only && !scene.restore {
             self.drop_link();
             return;
         }
@@ -166,7 +166,7 @@ impl Work {
             .into_iter()
             .filter(|path| scene.capability.writes(&path.field))
             .partition(|path| scene.keeps_back(&self.link, &self.record, &path.to_string()));
-        if !here.is_empty() || scene.revert {
+        if !here.is_empty() || scene.revert || scene.restore {
             self.forget_remote();
             self.log(desk, scene.now_ms, whole_record(Side::Hub));
             return;

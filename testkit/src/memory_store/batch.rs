@@ -123,7 +123,11 @@ impl Batch<'_> {
                 enumerated_at,
             } => self.put_cursor(collection, cursor, enumerated_at),
             Effect::PutCollection(collection) => self.put_collection(*collection),
-            Effect::HoldCollection { collection, reason } => self.hold(collection, reason),
+            Effect::HoldCollection {
+                collection,
+                before,
+                hold,
+            } => self.hold(collection, before, hold.map(|hold| *hold)),
             Effect::OpenIntent(intent) => self.open_intent(intent),
             Effect::CloseIntent(intent) => {
                 self.close_intent(&intent);

@@ -2,6 +2,7 @@
 
 use connector_sdk::{Cursor, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, IntentId, LinkId, MirrorId, RecordId};
+use sync::hold::{Hold, HoldAnswer};
 use sync::ports::StoreError;
 use sync::state::{Collection, Conflict, Health, Intent, Mirror, NewJob, Pairing, Quarantine};
 
@@ -52,11 +53,19 @@ impl Batch<'_> {
         Ok(())
     }
 
-    pub(super) fn hold(&mut self, id: CollectionId, reason: Option<String>) -> Result<(), StoreError> {
+    pub(super) fn hold(
+        &mut self,
+        id: CollectionId,
+        before: Option<HoldAnswer>,
+        hold: Option<Hold>,
+    ) -> Result<(), StoreError> {
         let Some(stored) = self.tenant.collections.get_mut(&id) else {
             return stale(id);
         };
-        let was = std::mem::replace(&mut stored.hold, reason);
+        if stored.hold.as_ref().and_then(|hold| hold.answer) != before {
+            return stale(id);
+        }
+        let was = std::mem::replace(&mut stored.hold, hold);
         self.journal.push(Was::Hold(id, was));
         Ok(())
     }

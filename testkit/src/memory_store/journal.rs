@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use connector_sdk::{Cursor, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, IntentId, JobId, LinkId, MirrorId, PartKey, RecordId};
+use sync::hold::Hold;
 use sync::state::{Collection, Health, Intent, Link, Mirror, Pairing, Quarantine, Record};
 
 use super::links::{PartOf, Untouched};
@@ -23,7 +24,7 @@ pub(super) enum Was {
     NoCollection(CollectionId),
     Collection(Box<Collection>),
     Cursor(CollectionId, Option<Cursor>, Option<i64>),
-    Hold(CollectionId, Option<String>),
+    Hold(CollectionId, Option<Hold>),
     NoIntent(IntentId),
     Intent(Box<Intent>),
     NoConflict(ConflictId),

@@ -83,9 +83,7 @@ fn effect(effect: &Effect) -> Option<String> {
             conflict.record, conflict.path, conflict.hub, conflict.remote, conflict.winner
         ),
         Effect::Quarantine(quarantine) => format!("quarantine {}: {}", quarantine.remote, quarantine.reason),
-        Effect::HoldCollection {
-            reason: Some(reason), ..
-        } => format!("hold: {reason}"),
+        Effect::HoldCollection { hold: Some(hold), .. } => format!("hold: {}", hold.reason),
         _ => return None,
     };
     Some(text)

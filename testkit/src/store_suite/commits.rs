@@ -13,7 +13,7 @@ use sync::state::{
 };
 
 use super::Subject;
-use super::world::{START_MS, World, entry, part};
+use super::world::{START_MS, World, entry, held, part};
 
 pub(super) fn is_stale(result: Result<(), StoreError>) -> bool {
     matches!(result, Err(StoreError::Stale(_)))
@@ -157,7 +157,8 @@ pub async fn what_is_written_reads_back_as_it_was(subject: &dyn Subject) -> anyh
         },
         Effect::HoldCollection {
             collection: world.work.id.clone(),
-            reason: Some("40 of 50".to_owned()),
+            before: None,
+            hold: Some(Box::new(held())),
         },
         Effect::Discovered {
             connection: world.connection.id.clone(),
@@ -183,7 +184,7 @@ pub async fn what_is_written_reads_back_as_it_was(subject: &dyn Subject) -> anyh
     let collection = store.collection(org, &world.work.id).await?;
     let collection = collection.ok_or_else(|| anyhow::anyhow!("the collection is not there"))?;
     ensure!(collection.cursor == Some(Cursor("opaque".to_owned())));
-    ensure!(collection.enumerated_at == Some(START_MS) && collection.hold.as_deref() == Some("40 of 50"));
+    ensure!(collection.enumerated_at == Some(START_MS) && collection.hold == Some(held()));
     let connection = store.connection(org, &world.connection.id).await?;
     let connection = connection.ok_or_else(|| anyhow::anyhow!("the connection is not there"))?;
     ensure!(connection.health == Health::Degraded && connection.health_reason.as_deref() == Some("slow"));
@@ -197,7 +198,8 @@ pub async fn what_is_written_reads_back_as_it_was(subject: &dyn Subject) -> anyh
         },
         Effect::HoldCollection {
             collection: world.work.id.clone(),
-            reason: None,
+            before: None,
+            hold: None,
         },
     ];
     store.commit(org, None, lost).await?;

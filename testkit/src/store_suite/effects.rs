@@ -4,12 +4,13 @@ use anyhow::ensure;
 use connector_sdk::{Cursor, RemoteId};
 use model::FieldPath;
 use serde_json::json;
+use sync::hold::{Hold, HoldAnswer};
 use sync::ports::Effect;
 use sync::state::{Health, Link, LinkState};
 
 use super::Subject;
 use super::commits::{clash, intent, is_stale, next_revision};
-use super::world::{START_MS, World, collection};
+use super::world::{START_MS, World, collection, held};
 
 /// Nothing stays behind that would be mistaken for a later link's.
 pub async fn a_dropped_link_takes_what_hangs_on_it_and_frees_its_remote_object(
@@ -46,6 +47,35 @@ pub async fn a_dropped_link_takes_what_hangs_on_it_and_frees_its_remote_object(
         "the original of a part goes with the part"
     );
     ensure!(store.known(org, &world.work.id).await?.is_empty());
+    Ok(())
+}
+
+/// An answer that came while a pull was on its way is not lost.
+pub async fn a_hold_that_was_answered_meanwhile_is_not_put_over(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let (store, org) = (subject.store(), &world.organization);
+    let put = |before, hold: Option<Hold>| Effect::HoldCollection {
+        collection: world.work.id.clone(),
+        before,
+        hold: hold.map(Box::new),
+    };
+    let answered = Hold {
+        answer: Some(HoldAnswer::Approved),
+        ..held()
+    };
+    store.commit(org, None, vec![put(None, Some(held()))]).await?;
+    store
+        .commit(org, None, vec![put(None, Some(answered.clone()))])
+        .await?;
+    for late in [Some(held()), None] {
+        ensure!(is_stale(store.commit(org, None, vec![put(None, late)]).await));
+    }
+    let now = store.collection(org, &world.work.id).await?;
+    ensure!(now.is_some_and(|now| now.hold == Some(answered)));
+    let done = vec![put(Some(HoldAnswer::Approved), None)];
+    store.commit(org, None, done).await?;
+    let now = store.collection(org, &world.work.id).await?;
+    ensure!(now.is_some_and(|now| now.hold.is_none()));
     Ok(())
 }
 

@@ -63,6 +63,7 @@ macro_rules! store_suite {
             a_touch_marks_the_other_links_and_makes_their_readers_stale,
             a_listing_keeps_what_the_hub_knows_of_a_collection,
             a_conflict_is_resolved_once,
+            a_hold_that_was_answered_meanwhile_is_not_put_over,
             a_pause_outlives_the_reports_of_a_sync,
             an_intent_is_written_down_once,
             links_of_one_batch_may_exchange_their_remote_objects,

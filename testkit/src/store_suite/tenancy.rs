@@ -9,7 +9,7 @@ use sync::state::{
 };
 
 use super::Subject;
-use super::world::{START_MS, World};
+use super::world::{START_MS, World, held};
 
 /// Something of everything.
 struct Estate {
@@ -166,7 +166,8 @@ pub async fn another_organization_changes_nothing(subject: &dyn Subject) -> anyh
         },
         Effect::HoldCollection {
             collection: world.work.id.clone(),
-            reason: Some("theirs".to_owned()),
+            before: None,
+            hold: Some(Box::new(held())),
         },
         Effect::CloseIntent(estate.intent.id.clone()),
         Effect::ResolveConflict {

@@ -10,6 +10,7 @@ use model::{
     QuarantineId, RecordId,
 };
 use serde_json::json;
+use sync::hold::Hold;
 use sync::ports::Effect;
 use sync::state::{
     Collection, Connection, FeedAction, FeedEntry, Health, JobTask, Link, LinkState, NewJob, Origin,
@@ -214,6 +215,17 @@ pub fn collection(connection: &Connection, remote: &str) -> Collection {
         enumerated_at: None,
         enabled: true,
         hold: None,
+    }
+}
+
+/// A question that nobody has answered.
+#[must_use]
+pub fn held() -> Hold {
+    Hold {
+        deletes: 40,
+        of: 50,
+        since: START_MS,
+        ..Hold::in_words("40 of 50".to_owned())
     }
 }
 

@@ -10,6 +10,7 @@ mod agreement;
 mod deletes;
 mod edits;
 mod failures;
+mod holds;
 mod layouts;
 mod linking;
 mod random;

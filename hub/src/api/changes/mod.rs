@@ -26,7 +26,7 @@ pub struct ChangeOut {
     /// What happened.
     #[schema(value_type = FeedAction)]
     pub action: &'static str,
-    /// To what sort of thing: a kind of record, or `connection`, `conflict`, `mirror`.
+    /// To what sort of thing: a kind of record, or `connection`, `collection`, `conflict`, `mirror`.
     #[schema(example = "event")]
     pub kind: String,
     /// To which one.
@@ -84,7 +84,7 @@ pub struct ChangeParams {
     /// After this `seq`; from the beginning unless given.
     #[param(example = 0)]
     after: Option<i64>,
-    /// Of this sort of thing only: `event`, `connection`, `conflict`, `mirror`.
+    /// Of this sort of thing only: `event`, `connection`, `collection`, `conflict`, `mirror`.
     kind: Option<String>,
     /// At most so many, 1 to 200; 100 unless given.
     limit: Option<u32>,

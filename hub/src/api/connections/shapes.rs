@@ -11,6 +11,7 @@ use sync::state::{Collection, Connection, Health};
 use utoipa::ToSchema;
 
 use crate::api::envelope::moment;
+use crate::api::holds::HoldOut;
 
 /// A new connection.
 #[derive(Deserialize, ToSchema)]
@@ -136,9 +137,9 @@ pub struct CollectionOut {
     pub writable: bool,
     /// Whether it is synced.
     pub enabled: bool,
-    /// Set when a pull stopped because it would have deleted too much: what it would have done. Start a sync with
-    /// `approve_deletes=true` to let it.
-    pub hold: Option<String>,
+    /// Set when a pull stopped because it would have deleted or changed too much: what it would have done. Answer
+    /// with `/v1/calendars/{id}/hold/approve` or `/reject`.
+    pub hold: Option<HoldOut>,
     /// Records that are tied to an object in it.
     pub records: i64,
     /// Of these, those that have something on its way.
@@ -164,7 +165,7 @@ impl CollectionOut {
                 Access::ReadOnly => false,
             },
             enabled: collection.enabled,
-            hold: collection.hold,
+            hold: collection.hold.map(HoldOut::from),
             records: counts.synced + counts.pending + counts.rejected,
             pending: counts.pending,
             rejected: counts.rejected,

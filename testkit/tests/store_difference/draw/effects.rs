@@ -6,6 +6,7 @@ use bytes::Bytes;
 use connector_sdk::RemoteVersion;
 use model::{FieldPath, Kind};
 use serde_json::Value;
+use sync::hold::{Hold, HoldAnswer};
 use sync::ports::Effect;
 use sync::state::{
     Collection, Conflict, FeedAction, FeedEntry, Health, Intent, IntentAction, JobTask, Member, MemberRole,
@@ -171,6 +172,13 @@ impl Draw {
         }
     }
 
+    fn hold(&mut self) -> Box<Hold> {
+        Box::new(Hold {
+            answer: self.of(&[None, Some(HoldAnswer::Approved)]),
+            ..Hold::in_words("40 of 50".to_owned())
+        })
+    }
+
     pub(super) fn on_connection(&mut self) -> Effect {
         match self.below(3) {
             0 => Effect::Discovered {
@@ -179,7 +187,8 @@ impl Draw {
             },
             1 => Effect::HoldCollection {
                 collection: self.collection(),
-                reason: self.chance(50).then(|| "40 of 50".to_owned()),
+                before: self.of(&[None, Some(HoldAnswer::Approved)]),
+                hold: self.chance(50).then(|| self.hold()),
             },
             _ => Effect::SetHealth {
                 connection: self.connection(),

@@ -9,7 +9,7 @@ use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, Organizati
 use serde_json::Value;
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
 use sync::state::{
-    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Record,
+    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Quarantine, Record,
 };
 
 use crate::{SqliteStore, links};
@@ -46,6 +46,26 @@ impl Store for SqliteStore {
         collection: &CollectionId,
     ) -> Result<Known, StoreError> {
         self.read_known(organization, collection).await
+    }
+
+    async fn unreadable(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        self.read_unreadable(organization, collection, ids).await
+    }
+
+    async fn unreadable_due(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        self.read_unreadable_due(organization, collection, now_ms, limit)
+            .await
     }
 
     async fn linked(

@@ -7,7 +7,7 @@ use sync::ports::StoreError;
 use sync::state::Quarantine;
 
 use crate::column::{all, failed, get, id, refused};
-use crate::dialect::{Engine, Row};
+use crate::dialect::{Engine, IDS_PER_QUERY, Row};
 use crate::original;
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
@@ -29,6 +29,8 @@ fn read(row: &Row) -> Result<Quarantine, StoreError> {
         reason: get(row, "reason")?,
         raw: original::unpack(get(row, "encoding")?, get(row, "raw")?)?,
         created_at: get(row, "created_at")?,
+        tries: u32::try_from(get::<i64>(row, "tries")?).unwrap_or(u32::MAX),
+        retry_at: get(row, "retry_at")?,
     })
 }
 
@@ -38,26 +40,35 @@ pub(crate) async fn put(
     entry: &Quarantine,
 ) -> Result<(), StoreError> {
     let packed = original::pack(&entry.raw);
-    sqlx::query(
+    // Not one statement: its conflict clause would name one of the two keys, and an entry may meet itself by both.
+    let texts = [
+        "UPDATE quarantine SET id = $2, version = $5, reason = $6, encoding = $7, raw = $8, created_at = $9,
+             tries = $10, retry_at = $11
+         WHERE organization_id = $1 AND collection_id = $3 AND remote_id = $4",
         "INSERT INTO quarantine
-            (organization_id, id, collection_id, remote_id, version, reason, encoding, raw, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (organization_id, collection_id, remote_id) DO UPDATE
-         SET id = excluded.id, version = excluded.version, reason = excluded.reason,
-             encoding = excluded.encoding, raw = excluded.raw, created_at = excluded.created_at",
-    )
-    .bind(organization.as_str())
-    .bind(entry.id.as_str())
-    .bind(entry.collection.as_str())
-    .bind(&entry.remote.0)
-    .bind(entry.version.as_ref().map(|version| &version.0))
-    .bind(&entry.reason)
-    .bind(packed.encoding)
-    .bind(packed.bytes)
-    .bind(entry.created_at)
-    .execute(write.conn())
-    .await
-    .map_err(refused(entry.id.as_str()))?;
+            (organization_id, id, collection_id, remote_id, version, reason, encoding, raw, created_at, tries, retry_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    ];
+    for text in texts {
+        let done = sqlx::query(text)
+            .bind(organization.as_str())
+            .bind(entry.id.as_str())
+            .bind(entry.collection.as_str())
+            .bind(&entry.remote.0)
+            .bind(entry.version.as_ref().map(|version| &version.0))
+            .bind(&entry.reason)
+            .bind(packed.encoding)
+            .bind(&packed.bytes)
+            .bind(entry.created_at)
+            .bind(i64::from(entry.tries))
+            .bind(entry.retry_at)
+            .execute(write.conn())
+            .await
+            .map_err(refused(entry.id.as_str()))?;
+        if done.rows_affected() > 0 {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -123,35 +134,72 @@ impl SqliteStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Lets an entry go, so that the next pull reads the object again; `false` when there is none. The collection's
-    /// cursor is forgotten with it: a provider that reports changes only would not name the object again.
+    /// Makes an entry due: the next sync looks at its object. `false` when there is none.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn release_quarantine(
+    pub async fn retry_quarantine(
         &self,
         organization: &OrganizationId,
         id: &QuarantineId,
     ) -> Result<bool, StoreError> {
         let mut write = self.write().await?;
-        let collection: Option<String> = sqlx::query_scalar(
-            "DELETE FROM quarantine WHERE organization_id = $1 AND id = $2 RETURNING collection_id",
-        )
-        .bind(organization.as_str())
-        .bind(id.as_str())
-        .fetch_optional(write.conn())
-        .await
-        .map_err(failed)?;
-        let Some(collection) = collection else {
-            return Ok(false);
-        };
-        sqlx::query("UPDATE collections SET cursor = NULL WHERE organization_id = $1 AND id = $2")
+        let done = sqlx::query("UPDATE quarantine SET retry_at = 0 WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())
-            .bind(collection)
+            .bind(id.as_str())
             .execute(write.conn())
             .await
             .map_err(failed)?;
         write.commit().await?;
-        Ok(true)
+        Ok(done.rows_affected() > 0)
+    }
+
+    pub(crate) async fn read_unreadable(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        let mut ids: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut found = Vec::new();
+        for chunk in ids.chunks(IDS_PER_QUERY) {
+            let mut query = QueryBuilder::<Engine>::new("SELECT * FROM quarantine WHERE organization_id = ");
+            query.push_bind(organization.as_str());
+            query
+                .push(" AND collection_id = ")
+                .push_bind(collection.as_str())
+                .push(" AND remote_id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(*id);
+            }
+            query.push(") ORDER BY remote_id");
+            let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
+            found.extend(all(&rows, read)?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn read_unreadable_due(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM quarantine WHERE organization_id = $1 AND collection_id = $2 AND retry_at <= $3
+             ORDER BY retry_at, remote_id LIMIT $4",
+        )
+        .bind(organization.as_str())
+        .bind(collection.as_str())
+        .bind(now_ms)
+        .bind(i64::from(limit))
+        .fetch_all(self.read())
+        .await
+        .map_err(failed)?;
+        all(&rows, read)
     }
 }

@@ -272,7 +272,15 @@ impl Run<'_> {
                 continue;
             };
             let work = Work::stored(linked.link, linked.record);
-            planned.extend(self.planned_write(&scene, &work));
+            let mut next = self.planned_write(&scene, &work);
+            if let Some(reason) = self.why_unreadable(&scene, &work.link).await? {
+                next = next.map(|planned| PlannedOperation {
+                    action: "refuse",
+                    reason: Some(reason),
+                    ..planned
+                });
+            }
+            planned.extend(next);
         }
         Ok(())
     }

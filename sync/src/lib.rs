@@ -17,6 +17,7 @@ mod patch;
 pub mod plan;
 pub mod ports;
 mod push;
+mod quarantine;
 mod recover;
 mod resolve;
 mod scene;

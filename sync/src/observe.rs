@@ -92,6 +92,7 @@ impl Run<'_> {
             taken?;
             next = following;
         }
+        self.look_into_quarantine(&mut pulling).await?;
         self.ask_or_forget(&pulling).await
     }
 
@@ -221,6 +222,7 @@ impl Run<'_> {
         for object in orphans {
             self.adopt(scene, &mut draft, object).await?;
         }
+        self.count_looks(scene, &mut draft.sheet.effects).await?;
         if draft.met {
             let jobs = mirror::backfill_jobs(&self.desk, &scene.collection, &scene.targets).await?;
             draft.sheet.effects.extend(jobs);
@@ -381,6 +383,7 @@ impl Draft {
         let owner = object.series.as_ref().map_or(&object.id, |part| &part.series);
         if let Some((at, _)) = self.index.get(owner).cloned() {
             let work = &mut self.sheet.works[at];
+            work.read_again();
             work.see(&run.desk, scene, object);
             let parts: Vec<_> = work
                 .link
@@ -410,6 +413,7 @@ impl Draft {
     pub(crate) fn deleted(&mut self, run: &Run<'_>, scene: &Scene, id: &RemoteId) {
         if let Some((at, _)) = self.index.remove(id) {
             let work = &mut self.sheet.works[at];
+            work.read_again();
             // Not a part that has another object by now: overrides of a series that moved may get new ids, and the
             // old ids' tombstones come in any order.
             let part = work.link.parts.iter().find(|(_, remote)| remote.id == *id);
@@ -440,6 +444,8 @@ impl Draft {
             reason: reason.to_owned(),
             raw: raw.clone(),
             created_at: scene.now_ms,
+            tries: 0,
+            retry_at: scene.now_ms,
         })));
     }
 

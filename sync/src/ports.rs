@@ -241,6 +241,24 @@ pub trait Store: Send + Sync {
         collection: &CollectionId,
     ) -> Result<Known, StoreError>;
 
+    /// Of these remote objects those that are in quarantine, in order of the remote ids.
+    async fn unreadable(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Quarantine>, StoreError>;
+
+    /// What of a collection is in quarantine and due to be looked at again: what waits longest first, then in order
+    /// of the remote ids.
+    async fn unreadable_due(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Quarantine>, StoreError>;
+
     /// The links of remote objects, each once and in order of the remote ids; ids without a link are left out.
     async fn linked(
         &self,

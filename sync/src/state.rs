@@ -186,6 +186,9 @@ pub struct Link {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Traits {
+    /// Left aside since one of its objects is in quarantine; what waits goes out once that can be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
     /// The version of the record whose write somebody approved, although the provider mails people about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved: Option<i64>,
@@ -503,6 +506,10 @@ pub struct Quarantine {
     pub raw: bytes::Bytes,
     /// Epoch milliseconds.
     pub created_at: i64,
+    /// How often this version was looked at again in vain.
+    pub tries: u32,
+    /// When it is looked at again, whether or not it changed; epoch milliseconds.
+    pub retry_at: i64,
 }
 
 /// An entry of the feed, before the store gives it its `seq`.

@@ -4,6 +4,7 @@ use connector_sdk::{Access, Change, RemoteId};
 
 use crate::engine::{Run, Trouble};
 use crate::observe::Pulling;
+use crate::scene::Scene;
 
 /// How many objects are asked for at once.
 const PROBE: usize = 50;
@@ -25,11 +26,7 @@ impl Run<'_> {
             return Ok(Vec::new());
         };
         let remote = &scene.collection.remote;
-        let listed = facet.collections(&scene.provider.ctx).await?;
-        let same = listed.iter().any(|now| {
-            now.id == remote.id && (now.access == remote.access || remote.access == Access::ReadOnly)
-        });
-        if !same {
+        if !self.is_still_listed(scene).await? {
             return Err(Trouble::Held(format!(
                 "`{}` is not listed any more, or with less access than before; nothing was deleted",
                 remote.name
@@ -41,5 +38,17 @@ impl Run<'_> {
             found.extend(facet.fetch(&scene.provider.ctx, remote, ids).await?);
         }
         Ok(found)
+    }
+
+    /// Whether the provider still lists the collection, with no less access than before.
+    pub(crate) async fn is_still_listed(&self, scene: &Scene) -> Result<bool, Trouble> {
+        let Some(facet) = scene.provider.connector.pull() else {
+            return Ok(false);
+        };
+        let remote = &scene.collection.remote;
+        let listed = facet.collections(&scene.provider.ctx).await?;
+        Ok(listed.iter().any(|now| {
+            now.id == remote.id && (now.access == remote.access || remote.access == Access::ReadOnly)
+        }))
     }
 }

@@ -17,7 +17,8 @@ impl Run<'_> {
     /// The changes of a page with what they lack, in an order in which they can be taken; `None` where they lack
     /// nothing.
     ///
-    /// A sparse object that the hub does not hold is replaced by the whole one. Where a cancelled occurrence is no
+    /// A sparse object that the hub does not hold, or of which it could not read an earlier version, is replaced by
+    /// the whole one. Where a cancelled occurrence is no
     /// object ([`SeriesModel::Instances`]), the tombstone of an occurrence does not say whether it was cancelled or is
     /// as its series says again: the series does, so it is looked at first.
     pub(crate) async fn completed(
@@ -27,6 +28,7 @@ impl Run<'_> {
         changes: &[Change],
     ) -> Result<Option<Vec<Change>>, Trouble> {
         let mut wanted: BTreeSet<RemoteId> = draft.strangers(changes).cloned().collect();
+        wanted.extend(self.unread_before(scene, changes).await?);
         let mut last: BTreeSet<RemoteId> = BTreeSet::new();
         if scene.capability.series == SeriesModel::Instances {
             let seen: BTreeSet<&RemoteId> = changes.iter().map(Change::id).collect();

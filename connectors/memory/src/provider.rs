@@ -172,6 +172,17 @@ impl MemoryProvider {
         there
     }
 
+    /// From now on the connector does not understand an object, for this reason; `None`: it does again. Its version
+    /// stays the same.
+    pub fn poison(&self, collection: &str, object: &RemoteId, reason: Option<&str>) {
+        if let Some(collection) = self.lock().collections.get_mut(collection) {
+            match reason {
+                Some(reason) => collection.poisoned.insert(object.clone(), reason.to_owned()),
+                None => collection.poisoned.remove(object),
+            };
+        }
+    }
+
     /// What a record says.
     #[must_use]
     pub fn content(&self, collection: &str, id: &str) -> Option<Content> {

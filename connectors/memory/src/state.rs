@@ -52,6 +52,8 @@ pub(crate) struct Collection {
     pub(crate) objects: BTreeMap<RemoteId, Object>,
     /// Objects that are gone, and since when.
     pub(crate) tombstones: BTreeMap<RemoteId, u64>,
+    /// Objects that the connector cannot understand, and why.
+    pub(crate) poisoned: BTreeMap<RemoteId, String>,
 }
 
 impl Collection {
@@ -61,6 +63,7 @@ impl Collection {
             records: BTreeMap::new(),
             objects: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            poisoned: BTreeMap::new(),
         }
     }
 
@@ -98,6 +101,12 @@ impl Collection {
     /// The present state of one object.
     pub(crate) fn change(&self, id: &RemoteId, versions: bool) -> Change {
         match self.object(id, versions) {
+            Some(object) if self.poisoned.contains_key(id) => Change::Unreadable {
+                id: object.id,
+                version: object.version,
+                reason: self.poisoned.get(id).cloned().unwrap_or_default(),
+                raw: object.raw,
+            },
             Some(object) => Change::Present(Box::new(object)),
             None => Change::Deleted(id.clone()),
         }

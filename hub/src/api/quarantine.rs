@@ -37,7 +37,13 @@ pub struct QuarantineOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
     /// When it came.
+    #[schema(format = DateTime)]
     pub created_at: String,
+    /// How often it was looked at again in vain since it last changed.
+    pub tries: u32,
+    /// When a sync looks at it again, whether or not it changed: with pauses that grow up to a day.
+    #[schema(format = DateTime)]
+    pub retry_at: String,
 }
 
 impl QuarantineOut {
@@ -50,6 +56,8 @@ impl QuarantineOut {
             size_bytes: entry.raw.len(),
             raw: whole.then(|| STANDARD.encode(&entry.raw)),
             created_at: moment(entry.created_at),
+            tries: entry.tries,
+            retry_at: moment(entry.retry_at),
         }
     }
 }
@@ -109,8 +117,8 @@ async fn get(caller: Caller, Id(id): Id<QuarantineId>) -> Result<Data<Quarantine
     })
 }
 
-/// Lets the object go and reads its collection anew, from end to end. Answers with the job that does it; what still
-/// cannot be taken in comes back here.
+/// Looks at the object now instead of at `retry_at`. Answers with the job that does it; what still cannot be taken in
+/// stays here. What waited for it (links that are `rejected` because of it) goes on by itself once it can be read.
 #[utoipa::path(post, path = "/v1/quarantine/{id}/retry", tag = "quarantine", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 202, body = Data<JobOut>), Failures))]
 async fn retry(caller: Caller, Id(id): Id<QuarantineId>) -> Result<Response, ApiError> {
@@ -120,10 +128,7 @@ async fn retry(caller: Caller, Id(id): Id<QuarantineId>) -> Result<Response, Api
         .collection(&caller.organization, &entry.collection)
         .await?;
     let collection = collection.ok_or_else(|| ApiError::not_found("calendar"))?;
-    caller
-        .store()
-        .release_quarantine(&caller.organization, &id)
-        .await?;
+    caller.store().retry_quarantine(&caller.organization, &id).await?;
     let task = JobTask::Sync {
         connection: collection.connection,
         discover: false,

@@ -238,10 +238,12 @@ async fn a_record_that_cannot_be_understood_is_quarantined_and_the_others_go_on(
     let job = server.post(&format!("{path}/retry"), json!({})).await.data();
     server.ended_job(job["id"].as_str().unwrap()).await;
     let again = server.get("/v1/quarantine").await.data();
-    assert_eq!(
-        again.as_array().unwrap().len(),
-        1,
-        "what is still strange comes back"
+    assert_eq!(again.as_array().unwrap().len(), 1, "what is still strange stays");
+    assert_eq!(again[0]["id"], listed[0]["id"]);
+    assert_eq!((&listed[0]["tries"], &again[0]["tries"]), (&json!(0), &json!(1)));
+    assert!(
+        again[0]["retry_at"].as_str() > listed[0]["retry_at"].as_str(),
+        "{again}"
     );
 
     work(&caldav)
@@ -272,4 +274,14 @@ async fn a_record_whose_reading_always_answers_400_holds_up_no_other() {
     let job = sync(&server, &connection).await;
     assert_eq!(job["state"], "done", "{job}");
     assert_eq!(events(&server).await.len(), 1);
+
+    // The server is well again: the object has the same version, and no list names it as changed.
+    caldav.set_quirks(Quirks::default());
+    let path = format!("/v1/quarantine/{}/retry", listed[0]["id"].as_str().unwrap());
+    let answer = server.post(&path, json!({})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    server.ended_job(answer.data()["id"].as_str().unwrap()).await;
+    event_titled(&server, "Poison").await;
+    assert_eq!(server.get("/v1/quarantine").await.data(), json!([]));
+    server.post(&path, json!({})).await.failure(404, "not_found");
 }

@@ -4,7 +4,7 @@ use model::{CollectionId, ConnectionId, FieldPath, Kind, OrganizationId};
 use serde_json::json;
 use store::{ConflictFilter, EventFilter, LinkFilter, Paging, QuarantineFilter, RecordFilter};
 use sync::ports::{Effect, Store};
-use sync::state::{Link, LinkState, Record};
+use sync::state::{Link, LinkState, Quarantine, Record};
 use testkit::store_suite::world::START_MS;
 
 use crate::{ms, settled, zoned};
@@ -323,21 +323,17 @@ async fn links_conflicts_and_quarantine_are_listed_by_their_filters() {
     assert!(
         !bench
             .store
-            .release_quarantine(&OrganizationId::new(9, 9), &entry.id)
+            .retry_quarantine(&OrganizationId::new(9, 9), &entry.id)
             .await
             .unwrap()
     );
-    assert!(bench.store.release_quarantine(org, &entry.id).await.unwrap());
-    assert!(bench.store.quarantine(org, &entry.id).await.unwrap().is_none());
+    assert!(bench.store.retry_quarantine(org, &entry.id).await.unwrap());
+    let now = bench.store.quarantine(org, &entry.id).await.unwrap().unwrap();
+    assert_eq!(now, Quarantine { retry_at: 0, ..entry });
+    let collection = bench.store.collection(org, &world.work.id).await.unwrap();
     assert!(
-        bench
-            .store
-            .collection(org, &world.work.id)
-            .await
-            .unwrap()
-            .unwrap()
-            .cursor
-            .is_none()
+        collection.unwrap().cursor.is_some(),
+        "nothing is read from end to end for it"
     );
 }
 

@@ -99,7 +99,10 @@ impl Run<'_> {
                 Step::Yield => self.yield_to_owner(&scene, work).await,
                 Step::Drop => self.drop(work).await,
                 Step::Refuse(reason) => self.refuse(work, reason, None).await,
-                Step::Write(pending) => self.write(&scene, work, pending).await,
+                Step::Write(pending) => match self.why_unreadable(&scene, &work.link).await? {
+                    Some(reason) => self.leave_aside(work, reason).await,
+                    None => self.write(&scene, work, pending).await,
+                },
             };
             match step {
                 Ok(Ended::Rested) => return Ok(()),

@@ -268,6 +268,11 @@ impl Work {
         news
     }
 
+    /// The link changed in what only its own file knows of.
+    pub(crate) fn link_changes(&mut self) {
+        self.link_changed = true;
+    }
+
     /// Try again later.
     pub(crate) fn postpone(&mut self, not_before: i64) {
         self.link.attempts += 1;

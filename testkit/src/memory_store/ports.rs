@@ -9,7 +9,7 @@ use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, Organizati
 use serde_json::Value;
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
 use sync::state::{
-    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Record,
+    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Quarantine, Record,
 };
 
 use super::{MemoryStore, batch};
@@ -46,6 +46,28 @@ impl Store for MemoryStore {
         collection: &CollectionId,
     ) -> Result<Known, StoreError> {
         Ok(self.lock().tenant(organization).known(collection))
+    }
+
+    async fn unreadable(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        Ok(self.lock().tenant(organization).unreadable(collection, ids))
+    }
+
+    async fn unreadable_due(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        Ok(self
+            .lock()
+            .tenant(organization)
+            .unreadable_due(collection, now_ms, limit))
     }
 
     async fn linked(

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use connector_sdk::{Known, RemoteId};
 use model::{CollectionId, ConnectionId, LinkId, PartKey, RecordId};
 use sync::ports::Linked;
-use sync::state::{Collection, Intent, Link, Mirror, Record};
+use sync::state::{Collection, Intent, Link, Mirror, Quarantine, Record};
 
 use super::tenant::Tenant;
 
@@ -32,6 +32,32 @@ impl Tenant {
             known.insert(remote.clone(), entry.version.clone());
         }
         known
+    }
+
+    pub(super) fn unreadable(&self, collection: &CollectionId, ids: &[RemoteId]) -> Vec<Quarantine> {
+        let mut ids: Vec<&RemoteId> = ids.iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let Some(entries) = self.quarantine.get(collection) else {
+            return Vec::new();
+        };
+        let found = ids.into_iter().filter_map(|id| entries.get(id));
+        found.map(|entry| entry.as_ref().clone()).collect()
+    }
+
+    pub(super) fn unreadable_due(
+        &self,
+        collection: &CollectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Vec<Quarantine> {
+        let entries = self.quarantine.get(collection).into_iter().flatten();
+        let mut due: Vec<&Quarantine> = entries
+            .map(|(_, entry)| entry.as_ref())
+            .filter(|entry| entry.retry_at <= now_ms)
+            .collect();
+        due.sort_by_key(|entry| (entry.retry_at, &entry.remote));
+        due.into_iter().take(limit as usize).cloned().collect()
     }
 
     pub(super) fn linked(&self, collection: &CollectionId, ids: &[RemoteId]) -> Vec<Linked> {

@@ -9,7 +9,9 @@ use connector_sdk::{Known, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, OrganizationId, PartKey, RecordId};
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
 use sync::state::Pairing;
-use sync::state::{ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Record};
+use sync::state::{
+    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Quarantine, Record,
+};
 use tokio::runtime::Runtime;
 
 use super::story;
@@ -107,6 +109,25 @@ impl Store for WatchedStore {
             format!("known {collection} -> {sorted:?}")
         });
         answer
+    }
+
+    async fn unreadable(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        read!(self.unreadable(organization, collection, ids))
+    }
+
+    async fn unreadable_due(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Quarantine>, StoreError> {
+        read!(self.unreadable_due(organization, collection, now_ms, limit))
     }
 
     async fn linked(

@@ -72,6 +72,7 @@ macro_rules! store_suite {
         );
         $crate::store_suite!(@cases $make, reads:
             known_names_every_part_and_what_is_in_quarantine,
+            what_is_in_quarantine_is_found_by_its_object_and_when_it_is_due,
             linked_finds_the_part_that_a_remote_id_belongs_to,
             records_with_links_elsewhere_are_paged_in_their_order,
             links_to_send_come_when_they_are_due_oldest_first,

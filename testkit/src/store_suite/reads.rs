@@ -76,6 +76,42 @@ pub async fn known_names_every_part_and_what_is_in_quarantine(subject: &dyn Subj
     Ok(())
 }
 
+/// And an entry that is put anew over itself keeps its id.
+pub async fn what_is_in_quarantine_is_found_by_its_object_and_when_it_is_due(
+    subject: &dyn Subject,
+) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let store = subject.store();
+    let org = &world.organization;
+    let entry = |name: &str, retry_at| sync::state::Quarantine {
+        retry_at,
+        ..world.quarantined(name, "v1")
+    };
+    let [late, soon, now, also_now] = [entry("a", 30), entry("b", 20), entry("d", 10), entry("c", 10)];
+    let put = |entry: &sync::state::Quarantine| Effect::Quarantine(Box::new(entry.clone()));
+    let effects = [&late, &soon, &now, &also_now].map(put).to_vec();
+    store.commit(org, None, effects).await?;
+    let ids = [remote("d"), remote("nobody"), remote("a"), remote("d")];
+    let found = store.unreadable(org, &world.work.id, &ids).await?;
+    ensure!(found == [late.clone(), now.clone()], "{found:?}");
+    ensure!(store.unreadable(org, &world.home.id, &ids).await?.is_empty());
+    ensure!(store.unreadable(org, &world.work.id, &[]).await?.is_empty());
+    let due = store.unreadable_due(org, &world.work.id, 20, 9).await?;
+    ensure!(due == [also_now.clone(), now.clone(), soon], "{due:?}");
+    let due = store.unreadable_due(org, &world.work.id, 20, 1).await?;
+    ensure!(due == [also_now], "{due:?}");
+    ensure!(store.unreadable_due(org, &world.home.id, 99, 9).await?.is_empty());
+    let again = sync::state::Quarantine {
+        tries: 1,
+        retry_at: 40,
+        ..now.clone()
+    };
+    store.commit(org, None, vec![put(&again)]).await?;
+    let found = store.unreadable(org, &world.work.id, &[remote("d")]).await?;
+    ensure!(found == [again], "{found:?}");
+    Ok(())
+}
+
 /// With its record; ids that nobody has are left out.
 pub async fn linked_finds_the_part_that_a_remote_id_belongs_to(subject: &dyn Subject) -> anyhow::Result<()> {
     let world = World::build(subject).await?;

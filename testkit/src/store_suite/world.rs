@@ -147,6 +147,8 @@ impl World {
             reason: "an unknown zone".to_owned(),
             raw: Bytes::from_static(b"BEGIN:VEVENT"),
             created_at: START_MS,
+            tries: 0,
+            retry_at: START_MS,
         }
     }
 

@@ -138,6 +138,8 @@ impl Draw {
             reason: "an unknown zone".to_owned(),
             raw: Bytes::from_static(b"BEGIN:VEVENT"),
             created_at: self.moment(),
+            tries: 0,
+            retry_at: self.moment(),
         }))
     }
 

@@ -278,12 +278,10 @@ async fn a_create_whose_answer_was_lost_is_found_and_never_made_twice() {
     assert_eq!(again.kind, ErrorKind::AlreadyExists);
 
     provider.delete("work", &found.id.0);
+    let gone = connector.probe(&context(), &collection, &create).await.unwrap();
     assert!(
-        connector
-            .probe(&context(), &collection, &create)
-            .await
-            .unwrap()
-            .is_none()
+        matches!(gone, Some(Applied::Gone)),
+        "it was made, and is gone: {gone:?}"
     );
     let burnt = apply(&connector, &collection, create).await.unwrap_err();
     assert_eq!(

@@ -410,13 +410,12 @@ impl Run<'_> {
         let mut targets = mirror::targets(&self.desk, &collection, &mirrors, None).await?;
         // Nobody knows yet what these hold: the first complete pull links what belongs together, and asks for the rest.
         targets.retain(|target| collection.is_known() && target.is_known());
-        Ok(Scene::new(
-            self.provider.clone(),
-            collection,
-            &mirrors,
-            targets,
-            self.desk.now_ms(),
-        ))
+        let now_ms = self.desk.now_ms();
+        let scene = Scene::new(self.provider.clone(), collection, &mirrors, targets, now_ms);
+        Ok(Scene {
+            seen_ms: self.connection.synced_at.unwrap_or_default(),
+            ..scene
+        })
     }
 
     /// Commits under the job's fence.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use connector_sdk::{Applied, Change, ErrorKind, RemoteId};
+use connector_sdk::{Applied, Change, ErrorKind, RemoteId, RemoteObject};
 use model::{CollectionId, PartKey};
 
 use crate::engine::{Run, Trouble};
@@ -11,7 +11,7 @@ use crate::observe::Pulling;
 use crate::ports::Effect;
 use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
-use crate::state::{CollectionCache, Intent, IntentAction, Link};
+use crate::state::{CollectionCache, Intent, IntentAction, Link, LinkState};
 use crate::work::Work;
 
 /// Why a create is not tried again where nothing tells what became of it (invariant 8).
@@ -41,7 +41,7 @@ impl Run<'_> {
                 continue;
             };
             match intent.action {
-                IntentAction::Create => self.recover_create(&scene, &intent).await?,
+                IntentAction::Create => drop(self.recover_create(&scene, &intent).await?),
                 IntentAction::Update | IntentAction::Delete => {
                     self.look_again(&scene, &intent).await?;
                 }
@@ -83,21 +83,29 @@ impl Run<'_> {
         if pulling.doubtful.is_empty() || !changes.iter().any(is_strange) {
             return Ok(());
         }
+        let mut strangers: Vec<&RemoteObject> = Vec::new();
+        for change in changes.iter().filter(|change| is_strange(change)) {
+            if let Change::Present(object) = change {
+                strangers.push(object);
+            }
+        }
         for intent in std::mem::take(&mut pulling.doubtful) {
-            self.recover_create(&pulling.scene, &intent).await?;
+            if !self.recover_create(&pulling.scene, &intent).await? {
+                self.recognise(&pulling.scene, &intent, &mut strangers).await?;
+            }
         }
         pulling.doubtful = self.creates_in_doubt(&pulling.scene.collection.id).await?;
         Ok(())
     }
 
     /// A create: the object is looked for by the id or marker that derives from the intent. When it is not there
-    /// the intent stays open, and the next try uses the same one.
-    async fn recover_create(&mut self, scene: &Scene, intent: &Intent) -> Result<(), Trouble> {
+    /// the intent stays open, and the next try uses the same one. Whether the provider can be asked at all.
+    async fn recover_create(&mut self, scene: &Scene, intent: &Intent) -> Result<bool, Trouble> {
         let Some(facet) = scene.provider.connector.push() else {
-            return Ok(());
+            return Ok(true);
         };
         let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
-            return Ok(());
+            return Ok(true);
         };
         let write = to_write(intent, &linked.link, &std::collections::BTreeMap::new());
         let probed = facet
@@ -114,11 +122,37 @@ impl Run<'_> {
             }
             Ok(None) => {}
             Err(error) if error.kind == ErrorKind::Unsupported => {
-                // At most one object, and its doubt shown: a person looks, and has it made again or not.
-                let work = Work::stored(linked.link, linked.record);
-                self.refuse(work, IN_DOUBT.to_owned(), Some(&intent.id)).await?;
+                // At most one object, and its doubt shown: a person looks, and has it made again or not. The intent
+                // stays open, so that the object is recognised when a pull shows it.
+                if !matches!(linked.link.state, LinkState::Rejected { .. }) {
+                    let work = Work::stored(linked.link, linked.record);
+                    self.refuse(work, IN_DOUBT.to_owned(), None).await?;
+                }
+                return Ok(false);
             }
             Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    /// A create that the provider cannot be asked about: the one stranger with its name and time is what it made.
+    async fn recognise(
+        &mut self,
+        scene: &Scene,
+        intent: &Intent,
+        strangers: &mut Vec<&RemoteObject>,
+    ) -> Result<(), Trouble> {
+        let sent = scene.project(&intent.sent);
+        let alike = |object: &RemoteObject| {
+            let same = |field: &str| object.content.fields.get(field) == sent.fields.get(field);
+            same("title") && same("display_name") && same("start")
+        };
+        let found: Vec<usize> = (0..strangers.len()).filter(|at| alike(strangers[*at])).collect();
+        if let [at] = found.as_slice() {
+            let object = strangers.remove(*at);
+            self.summary.written += 1;
+            self.finish(scene, intent, Outcome::Found(Box::new(object.clone())))
+                .await?;
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub(crate) struct Scene {
     /// Collections that a new record here has to appear in.
     pub(crate) targets: Vec<Collection>,
     pub(crate) now_ms: i64,
+    /// When the connection was last pulled to the end, epoch milliseconds: what is gone now was deleted since.
+    pub(crate) seen_ms: i64,
 }
 
 impl Scene {
@@ -82,6 +84,7 @@ impl Scene {
             collection,
             targets,
             now_ms,
+            seen_ms: 0,
         }
     }
 

@@ -207,6 +207,10 @@ pub struct Traits {
     /// The latest version that a client of the API gave the record, of those that were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<i64>,
+    /// The version of the record with which the link last came to rest. What was edited since, the provider's users
+    /// may not have known of, even where the provider cannot hold it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rested: Option<i64>,
 }
 
 /// What a provider was seen to do: it turned one value of a field into another. Both as fingerprints.

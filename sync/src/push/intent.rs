@@ -12,7 +12,7 @@ use crate::push::Ended;
 use crate::push::next::Pending;
 use crate::push::outcome::Outcome;
 use crate::scene::Scene;
-use crate::state::{Intent, IntentAction, Link};
+use crate::state::{Intent, IntentAction, Link, LinkState};
 use crate::work::Work;
 
 impl Run<'_> {
@@ -50,6 +50,13 @@ impl Run<'_> {
             return self.ask(work, reason).await;
         }
         let (intent, again) = self.open_intent(&work, proposed).await?;
+        if let (true, false, LinkState::Rejected { reason }) =
+            (again, scene.capability.client_ids, &work.link.state)
+        {
+            // Its doubt was told; only a person sends it again.
+            let reason = reason.clone();
+            return self.refuse(work, reason, None).await;
+        }
         let write = to_write(&intent, &work.link, &raws);
         let outcome = facet
             .apply(

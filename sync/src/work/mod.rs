@@ -209,6 +209,15 @@ impl Work {
             (_, true) => LinkState::Pending,
             (_, false) => LinkState::Synced,
         };
+        if !dirty {
+            let unchanged = self.action().is_none();
+            let version = if unchanged {
+                self.record.version
+            } else {
+                self.next_version()
+            };
+            self.link.traits.rested = Some(version);
+        }
         if dirty != self.link.dirty || state != self.link.state {
             self.link.dirty = dirty;
             self.link.state = state;

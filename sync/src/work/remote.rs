@@ -12,6 +12,9 @@ use crate::scene::Scene;
 use crate::state::{LinkState, Origin, RemotePart, Snapshots};
 use crate::work::{Work, whole_record};
 
+/// How far the clocks of two nodes may lie apart, in milliseconds.
+const CLOCKS_APART_MS: i64 = 60_000;
+
 impl Work {
     /// Takes in an object as the provider holds it now. An object in the version last seen is an echo (invariant 7).
     pub(crate) fn see(&mut self, desk: &Desk, scene: &Scene, object: &RemoteObject) {
@@ -164,9 +167,10 @@ impl Work {
         let (elsewhere, here): (Vec<FieldPath>, Vec<FieldPath>) = hub
             .differences(&self.link.snapshots.hub)
             .into_iter()
-            .filter(|path| scene.capability.writes(&path.field))
+            .filter(|path| scene.capability.writes(&path.field) && self.is_edit(path))
             .partition(|path| scene.keeps_back(&self.link, &self.record, &path.to_string()));
-        if !here.is_empty() || scene.revert || scene.restore {
+        let unseen = self.edited_out_of_sight(scene);
+        if !here.is_empty() || scene.revert || scene.restore || unseen {
             self.forget_remote();
             self.log(desk, scene.now_ms, whole_record(Side::Hub));
             return;
@@ -230,6 +234,24 @@ impl Work {
             }
         }
         self.meet(desk, scene, &view);
+    }
+
+    /// Whether somebody edited what the provider does not hold since the link last came to rest: its users could not
+    /// know of that when they deleted the object.
+    fn edited_out_of_sight(&self, scene: &Scene) -> bool {
+        let rested = self.link.traits.rested.unwrap_or_default();
+        let (version, updated_at) = (self.record.version, self.record.updated_at);
+        let lately = updated_at + CLOCKS_APART_MS >= scene.seen_ms;
+        let clocks = self.record.clocks.iter();
+        let mut later =
+            clocks.filter(|(_, clock)| clock.version > rested || (lately && clock.version == version));
+        later.any(|(path, clock)| {
+            let field = path.rsplit('.').next().unwrap_or(path);
+            let path = FieldPath::master(field);
+            self.is_edit(&path)
+                && clock.origin != Origin::Link(self.link.id.clone())
+                && (!scene.capability.writes(field) || field == "attendees")
+        })
     }
 
     /// Whether edits of the field's elements are kept one by one.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use conflict::Side;
-use connector_sdk::{Coverage, RemoteObject, SeriesModel};
+use connector_sdk::{Notifies, Coverage, RemoteObject, SeriesModel};
 use model::{Content, EventTime, FieldPath, MergeClass, PartKey, Scope, series};
 
 use crate::engine::Desk;
@@ -239,6 +239,7 @@ impl Work {
     /// Whether somebody edited what the provider does not hold since the link last came to rest: its users could not
     /// know of that when they deleted the object.
     fn edited_out_of_sight(&self, scene: &Scene) -> bool {
+        let withheld = scene.capability.notifies == Notifies::Always;
         let rested = self.link.traits.rested.unwrap_or_default();
         let (version, updated_at) = (self.record.version, self.record.updated_at);
         let lately = updated_at + CLOCKS_APART_MS >= scene.seen_ms;
@@ -250,7 +251,7 @@ impl Work {
             let path = FieldPath::master(field);
             self.is_edit(&path)
                 && clock.origin != Origin::Link(self.link.id.clone())
-                && (!scene.capability.writes(field) || field == "attendees")
+                && (!scene.capability.writes(field) || (field == "attendees" && withheld))
         })
     }
 

@@ -131,10 +131,6 @@ impl Oracle {
             self.written
                 .entry(*token)
                 .or_insert_with(|| (entity, what.clone()));
-            if !visible.is_empty() {
-                // Somebody chose an old value again. (An undelete chooses none: it brings back what there was.)
-                self.overwritten.remove(token);
-            }
             self.replaced.insert(*token, known.clone());
         }
         self.by_entity.entry(entity).or_default().push(Act {

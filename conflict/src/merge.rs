@@ -175,6 +175,10 @@ impl Run<'_> {
                 self.merged.held.remove(&path);
                 self.settle(&path);
             } else {
+                if self.remote_changed(&path) {
+                    // The person who decides has to see this value too, whatever becomes of the object.
+                    self.log_as(&path, Rule::Ask);
+                }
                 self.follow(&path);
             }
             return;

@@ -64,7 +64,11 @@ impl Run<'_> {
                     }
                 }
                 Outcome::Deleted => {
-                    work.presume(&intent.sent, &intent.changed, &intent.sent);
+                    // What the create could not carry never was there, and nobody there knew of it.
+                    let mut written = intent.changed.clone();
+                    written
+                        .retain(|path| path.part.is_master() || !scene.capability.series.has_part_objects());
+                    work.presume(&intent.sent, &written, &intent.sent);
                     work.vanish(&self.desk, scene, &PartKey::MASTER);
                 }
                 Outcome::Found(object) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use conflict::Side;
-use connector_sdk::{Notifies, Coverage, RemoteObject, SeriesModel};
+use connector_sdk::{Coverage, Notifies, RemoteObject, SeriesModel};
 use model::{Content, EventTime, FieldPath, MergeClass, PartKey, Scope, series};
 
 use crate::engine::Desk;

@@ -148,6 +148,8 @@ pub fn apply(
     oracle: &mut Oracle,
 ) -> Option<Content> {
     let names = names(kind);
+    let thinned = thinned(kind, content);
+    let content = &thinned;
     let mut next = content.clone();
     match change {
         Change::Name => {
@@ -193,6 +195,18 @@ pub fn apply(
     let fields = kind.schema().canonical(next.fields).ok()?;
     next.fields = fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
     Some(next)
+}
+
+/// Overrides without what their series says too: that is no value of their own, and follows the series.
+fn thinned(kind: Kind, content: &Content) -> Content {
+    let mut thinned = content.clone();
+    for (key, own) in &content.overrides {
+        let full = series::full(kind, &content.fields, key, own);
+        let thin = series::sparse(kind, &content.fields, key, &full);
+        thinned.overrides.insert(key.clone(), thin);
+    }
+    thinned.overrides.retain(|_, own| !own.is_empty());
+    thinned
 }
 
 /// One of the occurrences that the series makes, cancelled ones among them.

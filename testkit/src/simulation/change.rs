@@ -131,7 +131,7 @@ pub fn fresh(kind: Kind, as_series: bool, pick: u32, oracle: &mut Oracle) -> Con
             fields.insert("recurrence".to_owned(), daily(4 + pick % 4));
         }
     }
-    if pick % 4 == 0 {
+    if pick.is_multiple_of(4) {
         let people = vec![person(kind, &oracle.fresh_text())];
         fields.insert(names.people.to_owned(), Value::Array(people));
     }

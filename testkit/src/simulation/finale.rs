@@ -41,7 +41,7 @@ impl World {
 
     /// Rounds until one in which nobody was written, people having decided what waits for them. Whether it came to
     /// that.
-    fn settle(&mut self) -> bool {
+    pub(crate) fn settle(&mut self) -> bool {
         for round in 0..ROUNDS {
             let before = self.writes();
             self.round(round);
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// Every connection syncs once.
-    fn round(&mut self, round: u64) {
+    pub(crate) fn round(&mut self, round: u64) {
         self.watch.remark(|| format!("round {round}"));
         self.pass(2 * HOUR_MS, round);
         for side in 0..self.sides.len() {
@@ -77,7 +77,7 @@ impl World {
         self.drain_soon();
     }
 
-    fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         self.links()
             .iter()
             .any(|link| link.dirty && !self.is_unreadable(link))
@@ -94,11 +94,11 @@ impl World {
     }
 
     /// People decide what waits for them. Whether anything did.
-    fn decide(&mut self, round: u64) -> bool {
+    pub(crate) fn decide(&mut self, round: u64) -> bool {
         let before = self.watch.notes().effects;
         for conflict in self.asked() {
             let (engine, organization) = (self.engine(), self.organization.clone());
-            let resolution = if round % 2 == 0 {
+            let resolution = if round.is_multiple_of(2) {
                 Resolution::Remote
             } else {
                 Resolution::Hub

@@ -204,7 +204,7 @@ impl Oracle {
                 && !self.logged.contains(token)
                 && !self.unprotected.contains(token)
                 // What belongs to one account goes with the record.
-                && !(self.per_link.contains(token) && self.was_deleted(*entity))
+                && (!self.per_link.contains(token) || !self.was_deleted(*entity))
         });
         gone.map(|(token, (entity, what))| {
             format!("the value t{token}z of e{entity}z, written by {what}, is neither there, nor overwritten, nor in the conflict log")

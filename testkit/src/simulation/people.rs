@@ -71,7 +71,7 @@ impl World {
 
     /// Somebody moves something to the other collection of a provider, or back.
     pub(crate) fn relocate(&mut self, side: usize, pick: u32) {
-        let (from, to) = if pick % 3 == 0 {
+        let (from, to) = if pick.is_multiple_of(3) {
             (ASIDE, MAIN)
         } else {
             (MAIN, ASIDE)
@@ -174,7 +174,7 @@ impl World {
         let (engine, organization) = (self.engine(), self.organization.clone());
         let mut content = {
             let mut notes = self.watch.notes();
-            change::fresh(self.kind(), pick % 3 == 0, pick, &mut notes.oracle)
+            change::fresh(self.kind(), pick.is_multiple_of(3), pick, &mut notes.oracle)
         };
         content.fields.remove("uid");
         let home = self.sides[side].main.clone();

@@ -1,5 +1,7 @@
 //! Plays the schedule of a seed, and says what came of it.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::disk::DiskKind;
@@ -57,13 +59,15 @@ pub struct Played {
     pub calls: u64,
     /// Commits and writes at providers.
     pub effects: u64,
+    /// Those among them after which the process may die: all of the schedule's, none of its closing rounds'.
+    pub crash_points: u64,
     /// How much time passed in the world, in milliseconds.
     pub simulated_ms: i64,
     /// The trace, if it was kept.
     pub trace: String,
 }
 
-/// Plays the schedule of a seed.
+/// Plays the schedule of a seed. A panic is a violation too.
 #[must_use]
 pub fn play(seed: u64, options: &Options) -> Played {
     let mut setup = Setup::of_seed(seed);
@@ -71,7 +75,28 @@ pub fn play(seed: u64, options: &Options) -> Played {
     for name in &options.without {
         setup = setup.without(name);
     }
-    play_in(seed, setup, &steps, options)
+    let played = catch_unwind(AssertUnwindSafe(|| play_in(seed, setup, &steps, options)));
+    played.unwrap_or_else(|panic| Played::panicked(panic.as_ref()))
+}
+
+impl Played {
+    fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let message = format!("it panicked: {}", text.unwrap_or("without a word"));
+        Self {
+            violations: vec![Violation {
+                invariant: 0,
+                message,
+            }],
+            steps: 0,
+            calls: 0,
+            effects: 0,
+            crash_points: 0,
+            simulated_ms: 0,
+            trace: String::new(),
+        }
+    }
 }
 
 /// Plays a schedule in a setup.
@@ -80,10 +105,12 @@ pub fn play_in(seed: u64, setup: Setup, steps: &[Step], options: &Options) -> Pl
     let mut world = World::new(seed, setup, options.disk, options.detail, options.planted.clone());
     world.join();
     let begun = world.watch.notes().effects;
-    world.watch.notes().crash_after = options
-        .crash_after
-        .or(options.crash_every)
-        .map(|after| begun + after);
+    {
+        let mut notes = world.watch.notes();
+        let first = options.crash_after.or(options.crash_every);
+        notes.crash_after = first.map(|after| begun + after);
+        notes.crash_every = options.crash_every;
+    }
     let mut taken = 0;
     for (at, step) in steps.iter().enumerate() {
         if options.keep.as_ref().is_some_and(|keep| !keep.contains(&at)) {
@@ -92,16 +119,11 @@ pub fn play_in(seed: u64, setup: Setup, steps: &[Step], options: &Options) -> Pl
         world.watch.remark(|| format!("step {at}: {step:?}"));
         world.take(step);
         taken += 1;
-        if let Some(every) = options.crash_every {
-            let mut notes = world.watch.notes();
-            if notes.crash_after.is_some_and(|after| notes.effects >= after) {
-                notes.crash_after = Some(notes.effects + every);
-            }
-        }
         if !world.watch.notes().violations.is_empty() {
             break;
         }
     }
+    let crash_points = world.watch.notes().effects - begun;
     world.watch.notes().crash_after = None;
     if world.watch.notes().violations.is_empty() {
         world.end();
@@ -113,6 +135,7 @@ pub fn play_in(seed: u64, setup: Setup, steps: &[Step], options: &Options) -> Pl
         steps: taken,
         calls: notes.calls,
         effects: notes.effects,
+        crash_points,
         simulated_ms: world.time.now_ms() - BEGIN_MS,
         trace,
     }
@@ -130,7 +153,7 @@ impl World {
             Step::Client { pick, act, slowly } => self.call(*act, *pick, *slowly),
             Step::Work { turns, seed } => self.work(*turns, *seed),
             Step::Pass { ms, seed } => self.pass(*ms, *seed),
-            Step::Trouble { side, fault } => self.sides[*side].provider.fail(fault.clone()),
+            Step::Trouble { side, fault } => self.sides[*side].provider.fail(*fault),
             Step::ForgetCursors { side } => self.sides[*side].provider.expire_cursors(),
             Step::Poison { side, pick, poisoned } => self.poison(*side, *pick, *poisoned),
             Step::Poll { side } => self.poll(*side),

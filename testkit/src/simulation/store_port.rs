@@ -263,12 +263,14 @@ impl Store for WatchedStore {
         Turn::default().await;
         let seen = Watch::foresee(&effects);
         let detail = self.watch.notes().detail();
-        let short = (detail == Detail::Story)
-            .then(|| story::commit(&effects))
-            .unwrap_or_default();
-        let full = (detail == Detail::Trace)
-            .then(|| format!("{effects:?}"))
-            .unwrap_or_default();
+        let short = match detail {
+            Detail::Story => story::commit(&effects),
+            Detail::Silent | Detail::Trace => String::new(),
+        };
+        let full = match detail {
+            Detail::Trace => format!("{effects:?}"),
+            Detail::Silent | Detail::Story => String::new(),
+        };
         let store = &self.backing.store;
         let answer = self
             .backing
@@ -336,8 +338,11 @@ impl Jobs for WatchedStore {
         result: Result<serde_json::Value, JobFailure>,
     ) -> Result<(), StoreError> {
         Turn::default().await;
-        let traced = self.watch.notes().detail() == Detail::Trace;
-        let text = traced.then(|| format!("{result:?}")).unwrap_or_default();
+        let detail = self.watch.notes().detail();
+        let text = match detail {
+            Detail::Trace => format!("{result:?}"),
+            Detail::Silent | Detail::Story => String::new(),
+        };
         let answer = self
             .backing
             .whole(self.backing.jobs.finish(fence, now_ms, result))

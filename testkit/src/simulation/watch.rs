@@ -48,6 +48,7 @@ impl std::fmt::Display for Violation {
 #[must_use]
 pub const fn name(invariant: u8) -> &'static str {
     match invariant {
+        0 => "no panic",
         1 => "convergence",
         2 => "quiescence",
         3 => "no lost update",
@@ -109,6 +110,8 @@ pub struct Notes {
     pub effects: u64,
     /// The process dies after so many effects.
     pub crash_after: Option<u64>,
+    /// When it has died, it dies again after so many more.
+    pub crash_every: Option<u64>,
     /// It dies now.
     pub crash: bool,
     /// What people did.
@@ -152,6 +155,7 @@ impl Watch {
             calls: 0,
             effects: 0,
             crash_after: None,
+            crash_every: None,
             crash: false,
             oracle: Oracle::new(kind),
             violations: Vec::new(),
@@ -185,6 +189,7 @@ impl Watch {
         notes.effects += 1;
         if notes.crash_after.is_some_and(|after| notes.effects == after) {
             notes.crash = true;
+            notes.crash_after = notes.crash_every.map(|every| notes.effects + every);
         }
         notes.write(Detail::Story, short);
         notes.write(Detail::Trace, full);

@@ -4,7 +4,7 @@
 default:
     @just --list
 
-# what CI runs: format, lints, documentation, tests
+# what CI runs: format, lints, documentation, the simulator, tests
 check:
     scripts/check
 
@@ -28,7 +28,11 @@ docs:
 bench *words:
     scripts/bench {{ words }}
 
-# the architecture, the laws and invariants, and the tests against real servers at full size (minutes)
+# the deterministic simulator as CI plays it, or with the words: just simulate --seeds 100000
+simulate *words:
+    scripts/simulate {{ words }}
+
+# the simulator, the laws and invariants, and the tests against real servers at full size (many minutes)
 prove:
     scripts/prove
 

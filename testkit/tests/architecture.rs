@@ -46,6 +46,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             // The simulated provider is the reference provider, made worse.
             "connector-memory",
             "sync",
+            // Schedules are played on the store in memory for speed, and on SQLite for truth.
+            "store",
             "simulators",
         ],
     ),

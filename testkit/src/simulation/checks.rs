@@ -86,7 +86,7 @@ impl World {
         let strange: Vec<FieldPath> = before
             .differences(after)
             .into_iter()
-            .filter(|path| !write.changed.contains(path) && !(moved && !path.part.is_master()))
+            .filter(|path| !write.changed.contains(path) && (path.part.is_master() || !moved))
             .filter(|path| !is_reset(write, path, after) && !is_recased(before.get(path), after.get(path)))
             .collect();
         if !strange.is_empty() {

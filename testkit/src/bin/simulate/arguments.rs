@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Stop after so many failing seeds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     failures: u64,
+    /// Succeed with so many failing schedules of a thousand: what docs/proof.md says is still open
+    #[arg(long, default_value_t = 0, value_name = "PER_THOUSAND", conflicts_with_all = ["seed", "failures"])]
+    at_most: u64,
 
     /// Only these steps of --seed, by their place: what a shrunk schedule prints
     #[arg(long, value_delimiter = ',', num_args = 0.., requires = "seed")]
@@ -110,6 +113,8 @@ pub(crate) struct Run {
     pub(crate) threads: NonZeroUsize,
     /// Failing seeds after which it stops.
     pub(crate) failures: u64,
+    /// Failing schedules that are no failure of the whole.
+    pub(crate) at_most: u64,
     pub(crate) options: Options,
 }
 
@@ -136,7 +141,12 @@ impl Arguments {
             seeds: first..end,
             origin,
             threads: self.threads.unwrap_or(cores),
-            failures: self.failures,
+            failures: if self.at_most == 0 {
+                self.failures
+            } else {
+                u64::MAX
+            },
+            at_most: self.at_most.saturating_mul(count) / 1_000,
             options: self.options()?,
         })
     }

@@ -61,7 +61,7 @@ impl Totals {
     }
 
     /// Says what it came to. Whether all was well.
-    pub(crate) fn print(mut self, what: &str) -> bool {
+    pub(crate) fn print(mut self, what: &str, at_most: u64) -> bool {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let operations = self.steps + self.calls;
         println!();
@@ -106,7 +106,12 @@ impl Totals {
         for (seed, options, violation) in self.failures.iter().take(SHRUNK) {
             explain(*seed, options, violation);
         }
-        false
+        let failing = self.failures.len() as u64;
+        if at_most > 0 {
+            println!();
+            println!("{failing} schedules fail; {at_most} may, as long as docs/proof.md names open findings");
+        }
+        failing <= at_most
     }
 }
 

@@ -56,11 +56,13 @@ pub(crate) fn many(run: &Run) -> bool {
                 flow,
             };
             if let Some(violation) = failed {
-                progress.say(&format!("seed {seed}: {violation}"));
+                if run.at_most == 0 {
+                    progress.say(&format!("seed {seed}: {violation}"));
+                }
                 totals.fail(seed, options.clone(), violation);
             }
             heard
         },
     );
-    totals.print("schedules")
+    totals.print("schedules", run.at_most)
 }

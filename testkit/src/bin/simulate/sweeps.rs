@@ -52,5 +52,5 @@ pub(crate) fn sweep_all(run: &Run) -> bool {
         HumanCount(points),
         HumanCount(periods)
     );
-    totals.print("plays")
+    totals.print("plays", 0)
 }

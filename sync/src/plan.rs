@@ -69,7 +69,7 @@ pub fn plan(input: &Input<'_>) -> Merged {
         sides,
         &Fields(input.capability),
         input.policy,
-        input.held,
+        &held(input, keys.as_ref()),
     );
     if let Some(keys) = keys {
         own_keys(&mut merged, &keys);
@@ -94,6 +94,23 @@ fn start(content: &Content) -> Option<EventTime> {
     series::time_field(&content.fields, "start")
 }
 
+/// The paths that wait for a person, which speak of the hub side's start, by the keys that all are brought to.
+fn held(input: &Input<'_>, keys: Option<&EventTime>) -> BTreeSet<FieldPath> {
+    match (keys, start(input.hub)) {
+        (Some(keys), Some(own)) if *keys != own => {
+            input.held.iter().map(|path| moved(path, &own, keys)).collect()
+        }
+        _ => input.held.clone(),
+    }
+}
+
+fn moved(path: &FieldPath, old: &EventTime, new: &EventTime) -> FieldPath {
+    FieldPath {
+        part: series::moved(&path.part, old, new),
+        field: path.field.clone(),
+    }
+}
+
 /// Brings override keys back to what each content's own start makes them.
 fn own_keys(merged: &mut Merged, keys: &EventTime) {
     let after = start(&merged.hub);
@@ -107,15 +124,11 @@ fn own_keys(merged: &mut Merged, keys: &EventTime) {
     let Some(after) = after.filter(|after| after != keys) else {
         return;
     };
-    let moved = |path: &FieldPath| FieldPath {
-        part: series::moved(&path.part, keys, &after),
-        field: path.field.clone(),
-    };
     for paths in [&mut merged.send, &mut merged.taken, &mut merged.held] {
-        *paths = paths.iter().map(moved).collect();
+        *paths = paths.iter().map(|path| moved(path, keys, &after)).collect();
     }
     for clash in &mut merged.clashes {
-        clash.path = moved(&clash.path);
+        clash.path = moved(&clash.path, keys, &after);
     }
 }
 

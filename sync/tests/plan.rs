@@ -1,0 +1,371 @@
+//! The plan of one link as a table: parent, local (the hub's side), remote (the provider's), and what is merged. Here to
+//! be exact: no mutant of the planner lives unseen (docs/mutants.md).
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use conflict::{Merged, Policy, Rule};
+use connector_sdk::{Capability, FieldSupport};
+use model::{
+    CollectionId, ConnectionId, Content, FieldPath, Fields, Kind, LinkId, OrganizationId, PartKey, RecordId,
+};
+use serde_json::{Value, json};
+use sync::plan::{Input, hub_side, plan, split};
+use sync::state::{Link, LinkState, Record, Snapshots, Traits};
+
+const fn writable(field: &'static str) -> FieldSupport {
+    FieldSupport {
+        field,
+        writable: true,
+    }
+}
+
+/// A provider without locations, whose organizers cannot be written.
+const FIELDS: &[FieldSupport] = &[
+    writable("title"),
+    writable("start"),
+    writable("status"),
+    writable("recurrence"),
+    writable("color"),
+    FieldSupport {
+        field: "organizer",
+        writable: false,
+    },
+];
+
+const CAPABILITY: Capability = Capability {
+    read: true,
+    create: true,
+    update: true,
+    delete: true,
+    fields: FIELDS,
+    ..Capability::NONE
+};
+
+fn fields(json: Value) -> Fields {
+    serde_json::from_value(json).unwrap()
+}
+
+fn content(json: Value) -> Content {
+    Content::new(fields(json))
+}
+
+/// A weekly series from Monday, 5 January, at this hour, whose second occurrence has a title of its own.
+fn weekly(hour: u8, second: Option<&str>) -> Content {
+    let mut content = content(json!({
+        "title": "standup",
+        "start": {"kind": "floating", "wall": format!("2026-01-05T{hour:02}:00:00")},
+        "recurrence": {"rules": ["FREQ=WEEKLY;COUNT=4"]},
+    }));
+    if let Some(title) = second {
+        content
+            .overrides
+            .insert(second_at(hour), fields(json!({"title": title})));
+    }
+    content
+}
+
+fn second_at(hour: u8) -> PartKey {
+    PartKey::occurrence(format!("2026-01-12T{hour:02}:00:00"))
+}
+
+fn title_of_second(hour: u8) -> FieldPath {
+    FieldPath {
+        part: second_at(hour),
+        field: "title".to_owned(),
+    }
+}
+
+struct Case {
+    parent: Content,
+    local: Content,
+    remote: Content,
+    rule: Rule,
+    held: BTreeSet<FieldPath>,
+    capability: Capability,
+}
+
+impl Case {
+    fn new(parent: Content, local: Content, remote: Content) -> Self {
+        Self {
+            parent,
+            local,
+            remote,
+            rule: Rule::LastWriter,
+            held: BTreeSet::new(),
+            capability: CAPABILITY,
+        }
+    }
+
+    fn merged(&self) -> Merged {
+        let policy = Policy {
+            default: self.rule,
+            ..Policy::default()
+        };
+        plan(&Input {
+            kind: Kind::Event,
+            capability: &self.capability,
+            policy: &policy,
+            snapshots: &Snapshots {
+                remote: self.parent.clone(),
+                hub: self.parent.clone(),
+            },
+            hub: &self.local,
+            remote: &self.remote,
+            held: &self.held,
+            project: &Content::clone,
+        })
+    }
+}
+
+fn paths(fields: &[&str]) -> BTreeSet<FieldPath> {
+    fields.iter().map(|field| FieldPath::master(*field)).collect()
+}
+
+#[test]
+fn what_the_provider_changed_is_taken_and_what_the_hub_changed_is_sent() {
+    let parent = content(json!({"title": "a", "color": "red"}));
+    let local = content(json!({"title": "b", "color": "red"}));
+    let remote = content(json!({"title": "a", "color": "blue"}));
+    let merged = Case::new(parent, local, remote).merged();
+    assert_eq!(merged.hub, content(json!({"title": "b", "color": "blue"})));
+    assert_eq!(merged.taken, paths(&["color"]));
+    assert_eq!(merged.send, paths(&["title"]));
+}
+
+#[test]
+fn a_field_that_the_provider_does_not_know_is_not_cleared_by_its_silence() {
+    let parent = content(json!({"title": "a", "location": "x"}));
+    let remote = content(json!({"title": "a"}));
+    let merged = Case::new(parent.clone(), parent.clone(), remote).merged();
+    assert_eq!(merged.hub, parent);
+    assert!(merged.taken.is_empty() && merged.send.is_empty());
+}
+
+#[test]
+fn a_field_that_can_only_be_read_is_taken_and_never_sent() {
+    let person = |address: &str| content(json!({"title": "a", "organizer": {"address": address}}));
+    let sent = Case::new(person("a@x"), person("b@x"), person("a@x")).merged();
+    assert!(sent.send.is_empty() && sent.clashes.is_empty());
+    let taken = Case::new(person("a@x"), person("a@x"), person("b@x")).merged();
+    assert_eq!(taken.hub, person("b@x"));
+}
+
+#[test]
+fn nothing_is_sent_where_nothing_can_be_changed() {
+    let mut case = Case::new(
+        content(json!({"title": "a"})),
+        content(json!({"title": "b"})),
+        content(json!({"title": "a"})),
+    );
+    case.capability.update = false;
+    assert!(case.merged().send.is_empty());
+}
+
+#[test]
+fn a_series_that_the_provider_moved_keeps_its_occurrences_edits() {
+    let case = Case::new(
+        weekly(9, Some("demo")),
+        weekly(9, Some("demo")),
+        weekly(10, Some("demo")),
+    );
+    let merged = case.merged();
+    for content in [&merged.hub, &merged.base_hub, &merged.base_remote] {
+        assert_eq!(*content, weekly(10, Some("demo")));
+    }
+    assert_eq!(
+        merged.taken,
+        paths(&["start"]),
+        "the occurrence says what it said"
+    );
+    assert!(merged.send.is_empty() && merged.clashes.is_empty());
+}
+
+#[test]
+fn a_series_that_the_hub_moved_sends_its_start_and_no_occurrence() {
+    let case = Case::new(
+        weekly(9, Some("demo")),
+        weekly(10, Some("demo")),
+        weekly(9, Some("demo")),
+    );
+    let merged = case.merged();
+    assert_eq!(merged.hub, weekly(10, Some("demo")));
+    assert_eq!(merged.send, paths(&["start"]));
+    for snapshot in [&merged.base_hub, &merged.base_remote] {
+        assert_eq!(
+            *snapshot,
+            weekly(9, Some("demo")),
+            "the provider still has it there"
+        );
+    }
+}
+
+#[test]
+fn an_occurrence_edited_while_the_other_side_moves_the_series_is_the_same_occurrence() {
+    // The hub moves it, the provider names the second occurrence anew.
+    let merged = Case::new(
+        weekly(9, Some("demo")),
+        weekly(10, Some("demo")),
+        weekly(9, Some("show")),
+    )
+    .merged();
+    assert_eq!(merged.hub, weekly(10, Some("show")));
+    assert_eq!(merged.taken, [title_of_second(10)].into());
+    assert_eq!(merged.send, paths(&["start"]));
+    // The provider moves it, the hub names the second occurrence anew.
+    let merged = Case::new(
+        weekly(9, Some("demo")),
+        weekly(9, Some("show")),
+        weekly(10, Some("demo")),
+    )
+    .merged();
+    assert_eq!(merged.hub, weekly(10, Some("show")));
+    assert_eq!(merged.taken, paths(&["start"]));
+    assert_eq!(merged.send, [title_of_second(10)].into());
+}
+
+#[test]
+fn when_both_moved_the_series_all_paths_speak_of_the_start_that_stands() {
+    for (rule, stands) in [(Rule::RemoteWins, 11), (Rule::HubWins, 10)] {
+        let mut case = Case::new(
+            weekly(9, Some("demo")),
+            weekly(10, Some("mine")),
+            weekly(11, Some("theirs")),
+        );
+        case.rule = rule;
+        let merged = case.merged();
+        let title = if rule == Rule::HubWins { "mine" } else { "theirs" };
+        assert_eq!(merged.hub, weekly(stands, Some(title)), "{rule:?}");
+        let clashes: BTreeSet<_> = merged.clashes.iter().map(|clash| clash.path.clone()).collect();
+        assert_eq!(
+            clashes,
+            [FieldPath::master("start"), title_of_second(stands)].into(),
+            "{rule:?}"
+        );
+        let all: BTreeSet<_> = merged.taken.union(&merged.send).cloned().collect();
+        assert_eq!(all, clashes, "{rule:?}");
+        assert_eq!(merged.base_remote, weekly(11, Some("theirs")), "{rule:?}");
+    }
+}
+
+#[test]
+fn a_question_about_an_occurrence_stays_open_when_either_side_moves_the_series() {
+    for (local, remote) in [(9, 10), (10, 9)] {
+        let mut case = Case::new(
+            weekly(9, Some("theirs")),
+            weekly(local, Some("mine")),
+            weekly(remote, Some("theirs")),
+        );
+        case.held = [title_of_second(local)].into();
+        let merged = case.merged();
+        assert_eq!(merged.hub, weekly(10, Some("mine")), "{local} {remote}");
+        assert_eq!(merged.held, [title_of_second(10)].into(), "{local} {remote}");
+        assert!(
+            !merged.send.contains(&title_of_second(10)),
+            "nothing is decided yet"
+        );
+    }
+}
+
+fn record(content: Content) -> Record {
+    Record {
+        id: RecordId::new(1, 1),
+        organization: OrganizationId::new(1, 1),
+        kind: Kind::Event,
+        version: 1,
+        content,
+        clocks: BTreeMap::new(),
+        home: None,
+        deleted: false,
+        merged_into: None,
+        created_at: 0,
+        updated_at: 0,
+    }
+}
+
+fn link(local: Content) -> Link {
+    Link {
+        id: LinkId::new(1, 1),
+        organization: OrganizationId::new(1, 1),
+        record: RecordId::new(1, 1),
+        connection: ConnectionId::new(1, 1),
+        collection: CollectionId::new(1, 1),
+        kind: Kind::Event,
+        revision: 1,
+        state: LinkState::Synced,
+        parts: BTreeMap::new(),
+        snapshots: Snapshots::default(),
+        local,
+        held: BTreeSet::new(),
+        dirty: false,
+        removing: false,
+        attempts: 0,
+        not_before: 0,
+        traits: Traits::default(),
+    }
+}
+
+/// What an account says of the weekly series at this hour: a colour, and another one for the second occurrence.
+fn colours(hour: u8) -> Content {
+    let mut own = Content {
+        fields: fields(json!({"color": "red"})),
+        overrides: BTreeMap::new(),
+    };
+    own.fields
+        .insert("start".to_owned(), weekly(hour, None).fields["start"].clone());
+    own.overrides
+        .insert(second_at(hour), fields(json!({"color": "blue"})));
+    own
+}
+
+#[test]
+fn an_accounts_own_words_about_a_series_move_along_with_it() {
+    let side = hub_side(&record(weekly(10, Some("demo"))), &link(colours(9)));
+    let mut expected = weekly(10, Some("demo"));
+    expected.fields.insert("color".to_owned(), json!("red"));
+    if let Some(second) = expected.overrides.get_mut(&second_at(10)) {
+        second.insert("color".to_owned(), json!("blue"));
+    }
+    assert_eq!(side, expected);
+}
+
+#[test]
+fn an_accounts_own_words_about_an_occurrence_go_with_it() {
+    let mut short = weekly(9, None);
+    short
+        .fields
+        .insert("recurrence".to_owned(), json!({"rules": ["FREQ=WEEKLY;COUNT=1"]}));
+    let side = hub_side(&record(short.clone()), &link(colours(9)));
+    short.fields.insert("color".to_owned(), json!("red"));
+    assert_eq!(side, short);
+}
+
+#[test]
+fn a_side_comes_apart_into_what_all_share_and_what_one_account_says() {
+    let mut side = weekly(9, Some("demo"));
+    side.fields.insert("color".to_owned(), json!("red"));
+    if let Some(second) = side.overrides.get_mut(&second_at(9)) {
+        second.insert("color".to_owned(), json!("blue"));
+    }
+    let (shared, own) = split(Kind::Event, side.clone());
+    assert_eq!(shared, weekly(9, Some("demo")));
+    assert_eq!(
+        own,
+        colours(9),
+        "the occurrence's key is kept with the start it speaks of"
+    );
+    assert_eq!(
+        hub_side(&record(shared), &link(own)),
+        side,
+        "and they go together again"
+    );
+}
+
+#[test]
+fn without_occurrences_of_its_own_an_account_keeps_no_start() {
+    let mut side = weekly(9, Some("demo"));
+    side.fields.insert("color".to_owned(), json!("red"));
+    let (_, own) = split(Kind::Event, side);
+    assert_eq!(own, content(json!({"color": "red"})));
+}

@@ -37,6 +37,9 @@ pub struct Settings {
     pub max_replans: u32,
     /// How often a contested write is tried in one run.
     pub max_write_tries: u32,
+    /// How long a create whose answer was lost may still take effect, in milliseconds. So long its object is looked
+    /// for, even when the record was deleted meanwhile.
+    pub doubt_ms: i64,
 }
 
 impl Default for Settings {
@@ -50,6 +53,7 @@ impl Default for Settings {
             enumerate_every_ms: 3_600_000,
             max_replans: 8,
             max_write_tries: 4,
+            doubt_ms: 24 * 3_600_000,
         }
     }
 }

@@ -127,9 +127,10 @@ impl Run<'_> {
         if first {
             with.extend(mirror::backfill_jobs(&self.desk, &pulling.scene.collection, &[]).await?);
         }
-        if pulling.held.is_none() {
-            self.claim_late_creates(pulling, &changes).await?;
-        }
+        let changes = match pulling.held {
+            None => self.claim_late_creates(pulling, changes).await?,
+            Some(_) => changes,
+        };
         self.take_changes(pulling, &changes, with).await?;
         if first && pulling.held.is_none() {
             // Mirrors that were made since they were looked up have found a collection that nobody knew yet.

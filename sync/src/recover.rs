@@ -8,10 +8,10 @@ use model::{CollectionId, PartKey};
 use crate::engine::{Run, Trouble};
 use crate::hold::Tally;
 use crate::observe::Pulling;
-use crate::ports::Effect;
+use crate::ports::{Effect, Linked, StoreError};
 use crate::push::{Outcome, to_write};
 use crate::scene::Scene;
-use crate::state::{CollectionCache, Intent, IntentAction, Link, LinkState};
+use crate::state::{CollectionCache, Intent, IntentAction, Link, LinkState, Origin};
 use crate::work::Work;
 
 /// Why a create is not tried again where nothing tells what became of it (invariant 8).
@@ -74,15 +74,16 @@ impl Run<'_> {
     pub(crate) async fn claim_late_creates(
         &mut self,
         pulling: &mut Pulling,
-        changes: &[Change],
-    ) -> Result<(), Trouble> {
+        changes: Vec<Change>,
+    ) -> Result<Vec<Change>, Trouble> {
         let is_strange = |change: &Change| match change {
             Change::Present(object) => object.series.is_none() && !pulling.known.contains_key(&object.id),
             Change::Unchanged(_) | Change::Deleted(_) | Change::Unreadable { .. } => false,
         };
         if pulling.doubtful.is_empty() || !changes.iter().any(is_strange) {
-            return Ok(());
+            return Ok(changes);
         }
+        let is_stranger: Vec<bool> = changes.iter().map(is_strange).collect();
         let mut strangers: Vec<&RemoteObject> = Vec::new();
         for change in changes.iter().filter(|change| is_strange(change)) {
             if let Change::Present(object) = change {
@@ -95,7 +96,23 @@ impl Run<'_> {
             }
         }
         pulling.doubtful = self.creates_in_doubt(&pulling.scene.collection.id).await?;
-        Ok(())
+        let Some(facet) = pulling.scene.provider.connector.pull() else {
+            return Ok(changes);
+        };
+        if pulling.doubtful.is_empty() {
+            return Ok(changes);
+        }
+        // One of the strangers may be the object in doubt, and have been deleted between the page and the probe: what
+        // the page says of them is out of date.
+        let (strangers, mut others): (Vec<_>, Vec<_>) = changes
+            .into_iter()
+            .zip(is_stranger)
+            .partition(|(_, strange)| *strange);
+        let ids: Vec<RemoteId> = strangers.iter().map(|(change, _)| change.id().clone()).collect();
+        let remote = &pulling.scene.collection.remote;
+        let now = facet.fetch(&pulling.scene.provider.ctx, remote, &ids).await?;
+        others.extend(now.into_iter().map(|change| (change, true)));
+        Ok(others.into_iter().map(|(change, _)| change).collect())
     }
 
     /// A create: the object is looked for by the id or marker that derives from the intent. When it is not there
@@ -111,6 +128,8 @@ impl Run<'_> {
         let probed = facet
             .probe(&scene.provider.ctx, &scene.collection.remote, &write)
             .await;
+        // Nobody wants it any more, and it will not appear any more.
+        let over = (linked.record.deleted || linked.link.removing) && !self.is_doubtful(intent);
         match probed {
             Ok(Some(Applied::Stored(object))) => {
                 self.summary.written += 1;
@@ -120,7 +139,9 @@ impl Run<'_> {
             Ok(Some(Applied::Gone)) => {
                 self.finish(scene, intent, Outcome::Deleted).await?;
             }
+            Ok(None) if over => self.give_up(linked).await?,
             Ok(None) => {}
+            Err(error) if error.kind == ErrorKind::Unsupported && over => self.give_up(linked).await?,
             Err(error) if error.kind == ErrorKind::Unsupported => {
                 // At most one object, and its doubt shown: a person looks, and has it made again or not. The intent
                 // stays open, so that the object is recognised when a pull shows it.
@@ -155,6 +176,32 @@ impl Run<'_> {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Forgets a link whose object was never made; its intents go with it.
+    async fn give_up(&self, linked: Linked) -> Result<(), Trouble> {
+        let mut work = Work::stored(linked.link, linked.record);
+        work.drop_link();
+        match self.commit(work.into_effects(&Origin::Hub)).await {
+            // Somebody wants it again just now.
+            Err(StoreError::Stale(_)) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Whether a create of the link's object was sent that may still take effect.
+    pub(crate) async fn may_still_appear(&self, link: &Link) -> Result<bool, Trouble> {
+        let store = &self.desk.store;
+        let open = store
+            .open_intents(&self.organization, &self.connection.id)
+            .await?;
+        Ok(open.iter().any(|intent| {
+            intent.link == link.id && intent.action == IntentAction::Create && self.is_doubtful(intent)
+        }))
+    }
+
+    fn is_doubtful(&self, intent: &Intent) -> bool {
+        self.desk.now_ms() - intent.created_at < self.desk.settings.doubt_ms
     }
 
     /// An update or delete: the object is read. If it says what was sent, the write took effect; anything else is

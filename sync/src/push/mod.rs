@@ -166,7 +166,12 @@ impl Run<'_> {
         Ok(Ended::Rested)
     }
 
+    /// Forgets a link whose object was never made. While a create of it is in doubt the link stays: its object may
+    /// still appear, and seen as a stranger it would bring the record back (invariant 4).
     async fn drop(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+        if self.may_still_appear(&work.link).await? {
+            return self.rest(work).await;
+        }
         work.drop_link();
         self.commit(work.into_effects(&Origin::Hub)).await?;
         Ok(Ended::Rested)

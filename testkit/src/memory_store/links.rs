@@ -22,7 +22,7 @@ pub(super) struct Untouched {
 
 /// The links of an organization. The look-up from remote objects is written by itself, by [`Links::put_part`]: links
 /// of one batch may exchange their remote objects, so that it is only right between batches.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Links {
     rows: BTreeMap<LinkId, Box<Link>>,
     by_record: BTreeMap<RecordId, BTreeSet<LinkId>>,

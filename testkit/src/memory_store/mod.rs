@@ -41,6 +41,14 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// A store of its own that holds the same: whatever happens to one of them, the other stays as it is.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(self.lock().clone())),
+        }
+    }
+
     /// Adds a connection, and the feed entry that says so.
     ///
     /// # Errors

@@ -128,7 +128,7 @@ pub(super) enum Enqueued {
 }
 
 /// All jobs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Queue {
     jobs: BTreeMap<JobId, Box<Job>>,
     /// Those that wait or run: a handful, whatever has ended.

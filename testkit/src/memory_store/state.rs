@@ -10,7 +10,7 @@ use super::queue::{Job, Queue};
 use super::tenant::Tenant;
 
 /// Everything that is stored, to look at. Lists are in order of id within an organization.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     tenants: BTreeMap<OrganizationId, Tenant>,
     pub(super) queue: Queue,

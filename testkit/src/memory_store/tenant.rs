@@ -13,7 +13,7 @@ use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Mirror, P
 use super::links::Links;
 
 /// The rows of one organization. Rows are boxed where effects bring them boxed: they move in and out uncopied.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tenant {
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) collections: BTreeMap<CollectionId, Collection>,

@@ -6,6 +6,7 @@ use model::{LinkId, OrganizationId};
 
 use crate::edit::EditError;
 use crate::engine::Engine;
+use crate::mirror;
 use crate::plan;
 use crate::ports::Effect;
 use crate::silence;
@@ -139,7 +140,8 @@ impl Engine {
         link.attempts = 0;
         link.revision += 1;
         let mut effects = vec![Effect::UpdateLink(Box::new(link.clone()))];
-        let changed = !paths.is_empty() || subject.record.deleted;
+        let revived = subject.record.deleted;
+        let changed = !paths.is_empty() || revived;
         if changed {
             subject.record.deleted = false;
             if paths.is_empty() {
@@ -149,6 +151,13 @@ impl Engine {
         effects.extend(subject.recorded(&origin, Some(&link)));
         if changed {
             effects.extend(self.announce(&subject, FeedAction::Updated, paths, &origin, Some(&link.id)));
+        }
+        if revived {
+            // Its other links went with the delete.
+            let home = self.desk.store.collection(organization, &link.collection).await?;
+            if let Some(home) = home {
+                effects.extend(mirror::backfill_jobs(&self.desk, &home, &[]).await?);
+            }
         }
         self.desk.commit(organization, None, effects).await?;
         Ok(link)

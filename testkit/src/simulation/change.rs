@@ -198,7 +198,8 @@ pub fn apply(
 }
 
 /// Overrides without what their series says too: that is no value of their own, and follows the series.
-fn thinned(kind: Kind, content: &Content) -> Content {
+#[must_use]
+pub fn thinned(kind: Kind, content: &Content) -> Content {
     let mut thinned = content.clone();
     for (key, own) in &content.overrides {
         let full = series::full(kind, &content.fields, key, own);

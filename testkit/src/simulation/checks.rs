@@ -6,6 +6,7 @@ use connector_sdk::{Conditional, SeriesModel};
 use model::{Content, FieldPath, series};
 use serde_json::Value;
 
+use super::change;
 use super::provider::{Act, HubWrite};
 use super::token;
 use super::world::World;
@@ -79,6 +80,8 @@ impl World {
         let (Some(before), Some(after)) = (&write.before, &write.after) else {
             return;
         };
+        let kind = self.kind();
+        let (before, after) = (&change::thinned(kind, before), &change::thinned(kind, after));
         let moved = write
             .changed
             .iter()

@@ -1,8 +1,8 @@
 //! The causal history of a record: why each field has the value it has. Written with every change, in the same
 //! transaction, and read by people only; nothing here decides anything.
 //!
-//! [`entries`] is the one place that tells what a change did, from the record before and after it. Whoever changes a
-//! record asks it; [`Desk::commit`] then notes through what the change came, and when.
+//! `entries` is the one place that tells what a change did, from the record before and after it. Whoever changes a
+//! record asks it; `Desk::commit` then notes through what the change came, and when.
 
 use model::{
     CollectionId, ConflictId, ConnectionId, Content, FieldPath, IntentId, JobId, LinkId, OrganizationId,

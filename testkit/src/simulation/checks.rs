@@ -16,7 +16,10 @@ impl World {
     pub(crate) fn check_writes(&mut self) {
         for at in 0..self.sides.len() {
             let writes = self.sides[at].provider.take_hub_writes();
-            for write in writes {
+            for mut write in writes {
+                // Judged by what the hub meant, whatever its connector made of that.
+                let meant = self.watch.notes().meant(&write.intent).cloned();
+                write.changed = meant.unwrap_or(write.changed);
                 self.check_write(at, &write);
             }
         }

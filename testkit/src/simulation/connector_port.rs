@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connector_sdk::{
-    Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, Page, Pull,
+    Action, Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, Page, Pull,
     PullRequest, Push, RemoteCollection, RemoteId, Write,
 };
 use futures::StreamExt as _;
@@ -150,6 +150,11 @@ impl Push for WatchedConnector {
         let Some(facet) = self.inner.push() else {
             return Vec::new();
         };
+        for write in writes {
+            if let Action::Update { changed, .. } = &write.action {
+                self.watch.mean(&write.intent, changed);
+            }
+        }
         let answer = facet.apply(ctx, collection, writes).await;
         let short = || {
             let each = writes.iter().enumerate();

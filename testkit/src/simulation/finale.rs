@@ -318,8 +318,25 @@ impl World {
         }
     }
 
+    /// The values that the conflict log holds, as it is read.
+    fn read_log(&self) {
+        let mut values = BTreeSet::new();
+        let logged = self.watch.notes().logged();
+        for id in logged {
+            let conflict = finish(self.store.conflict(&self.organization, &id));
+            let conflict = conflict.and_then(Result::ok).flatten();
+            let conflict = conflict.iter();
+            conflict
+                .flat_map(|conflict| [&conflict.base, &conflict.hub, &conflict.remote])
+                .flatten()
+                .for_each(|value| token::collect(value, &mut values));
+        }
+        self.watch.notes().oracle.log(values);
+    }
+
     /// Invariants 3 and 4: what people wrote is there, overwritten or logged; what they deleted is gone.
     fn check_tokens(&mut self) {
+        self.read_log();
         let mut there = BTreeSet::new();
         let (mut live, mut kept) = (BTreeSet::new(), BTreeSet::new());
         for record in self.live() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_sdk::{Known, RemoteId};
-use model::{ConflictId, Kind, LinkId, RecordId};
+use model::{ConflictId, FieldPath, IntentId, Kind, LinkId, RecordId};
 use sync::ports::Effect;
 use sync::state::Record;
 
@@ -122,6 +122,10 @@ pub struct Notes {
     trace: String,
     /// Conflicts that nobody has resolved; whether a person is asked.
     conflicts: BTreeMap<ConflictId, bool>,
+    /// All conflicts that were ever logged.
+    logged: BTreeSet<ConflictId>,
+    /// What the hub meant to change with an update, by its intent.
+    meant: HashMap<IntentId, BTreeSet<FieldPath>>,
     records: BTreeMap<RecordId, Arc<Record>>,
     locals: BTreeMap<LinkId, (RecordId, BTreeSet<Token>)>,
     /// Records of which somebody gave up a copy that was never made.
@@ -137,7 +141,6 @@ pub struct Notes {
 pub(crate) struct Seen {
     records: Vec<Arc<Record>>,
     locals: Vec<(LinkId, RecordId, BTreeSet<Token>)>,
-    logged: BTreeSet<Token>,
     conflicts: Vec<(ConflictId, bool)>,
     resolved: Vec<ConflictId>,
     dropped: Vec<LinkId>,
@@ -162,6 +165,8 @@ impl Watch {
             detail,
             trace: String::new(),
             conflicts: BTreeMap::new(),
+            logged: BTreeSet::new(),
+            meant: HashMap::new(),
             records: BTreeMap::new(),
             locals: BTreeMap::new(),
             given_up: BTreeSet::new(),
@@ -212,12 +217,6 @@ impl Watch {
                 Effect::PutConflict(conflict) => {
                     seen.conflicts
                         .push((conflict.id.clone(), conflict.winner.is_none()));
-                    for value in [&conflict.base, &conflict.hub, &conflict.remote]
-                        .into_iter()
-                        .flatten()
-                    {
-                        token::collect(value, &mut seen.logged);
-                    }
                 }
                 Effect::PutCollection(collection) => {
                     let place = place(&collection.connection, &collection.remote.id);
@@ -238,7 +237,8 @@ impl Watch {
     pub(crate) fn committed(&self, seen: Seen, known: Option<&Known>) {
         let mut notes = self.notes();
         let by_client = notes.actor == Actor::Client;
-        notes.oracle.log(seen.logged);
+        let logged = seen.conflicts.iter().map(|(id, _)| id.clone());
+        notes.logged.extend(logged);
         notes.conflicts.extend(seen.conflicts);
         for resolved in seen.resolved {
             notes.conflicts.remove(&resolved);
@@ -281,6 +281,11 @@ impl Watch {
         {
             notes.check_cursor(place, cursor, known);
         }
+    }
+
+    /// The hub is about to send an update.
+    pub(crate) fn mean(&self, intent: &IntentId, changed: &BTreeSet<FieldPath>) {
+        self.notes().meant.insert(intent.clone(), changed.clone());
     }
 
     /// A page brought a cursor, after all this was shown.
@@ -412,6 +417,18 @@ impl Notes {
     #[must_use]
     pub fn is_given_up(&self, record: &RecordId) -> bool {
         self.given_up.contains(record)
+    }
+
+    /// What the hub meant to change with the update of this intent.
+    #[must_use]
+    pub fn meant(&self, intent: &IntentId) -> Option<&BTreeSet<FieldPath>> {
+        self.meant.get(intent)
+    }
+
+    /// All conflicts that were ever logged, in order of id.
+    #[must_use]
+    pub fn logged(&self) -> Vec<ConflictId> {
+        self.logged.iter().cloned().collect()
     }
 
     /// Conflicts that nobody has resolved, in order of id.

@@ -165,6 +165,7 @@ impl World {
             provider.add_collection(MAIN);
             provider.add_collection(ASIDE);
             let connection = ConnectionId::new(1, at as u128);
+            planted.provider(&provider);
             let planted = planted.connector(provider.connector());
             let connector = WatchedConnector::new(planted, connection.clone(), watch.clone());
             connectors.insert(

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
+use testkit::simulation::fault::{self, Planted};
 use testkit::simulation::provider::Quirks;
 use testkit::simulation::{Detail, DiskKind, Options};
 
@@ -77,6 +78,13 @@ pub(crate) struct Arguments {
     /// Measure writes per edit and idle writes for each way of joining providers, so many worlds each
     #[arg(long, conflicts_with_all = ["sweep", "crash_every", "crash_after", "keep", "story", "trace", "without"])]
     topologies: bool,
+
+    /// Plant this fault between the engine and its ports, and stop at the first schedule that shows it
+    #[arg(long, value_name = "FAULT", conflicts_with_all = ["sweep", "topologies", "plants"])]
+    plant: Option<String>,
+    /// Plant each fault in turn, and print what found it
+    #[arg(long, conflicts_with_all = ["sweep", "topologies", "seed"])]
+    plants: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -84,7 +92,8 @@ const EXAMPLES: &str = "Examples:
   simulate --seeds 200 --store sqlite   the same on SQLite
   simulate --seed 42 --story            what happens in one of them
   simulate --sweep --seeds 20           the process dies at every point of twenty schedules
-  simulate --topologies --seeds 200     how many writes an edit costs";
+  simulate --topologies --seeds 200     how many writes an edit costs
+  simulate --plants --seeds 2000        whether faults are found that are planted";
 
 /// A store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,12 +105,14 @@ enum Store {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Mode {
     One,
     Many,
     Sweep,
     Topologies,
+    Plant(&'static Planted),
+    Plants,
 }
 
 /// What is to be done, in full.
@@ -124,11 +135,14 @@ impl Arguments {
     /// # Errors
     /// A quirk that does not exist, or a commit that cannot be read.
     pub(crate) fn run(&self) -> anyhow::Result<Run> {
-        let mode = match (self.sweep, self.topologies, self.seed) {
+        let planted = self.plant.as_deref().map(fault_named).transpose()?;
+        let mode = match (self.sweep, self.topologies, self.seed, planted) {
             (true, ..) => Mode::Sweep,
-            (_, true, _) => Mode::Topologies,
-            (_, _, Some(_)) => Mode::One,
-            (_, _, None) => Mode::Many,
+            (_, true, ..) => Mode::Topologies,
+            (_, _, Some(_), _) => Mode::One,
+            (_, _, None, Some(planted)) => Mode::Plant(planted),
+            (_, _, None, None) if self.plants => Mode::Plants,
+            (_, _, None, None) => Mode::Many,
         };
         let (first, origin) = self.first_seed()?;
         let count = if self.seed.is_some() { 1 } else { self.seeds };
@@ -147,12 +161,16 @@ impl Arguments {
                 u64::MAX
             },
             at_most: self.at_most.saturating_mul(count) / 1_000,
-            options: self.options()?,
+            options: self.options(planted)?,
         })
     }
 
-    fn options(&self) -> anyhow::Result<Options> {
+    fn options(&self, planted: Option<&Planted>) -> anyhow::Result<Options> {
+        let honest = Options::default();
+        // A hunt plants by itself: it compares with what happens without the fault.
+        let planted = planted.filter(|_| self.seed.is_some());
         Ok(Options {
+            planted: planted.map_or(honest.planted, |planted| (planted.plant)()),
             steps: self.steps,
             disk: match self.store {
                 Store::Memory => DiskKind::Memory,
@@ -169,7 +187,6 @@ impl Arguments {
             crash_after: self.crash_after,
             keep: self.keep.clone(),
             without: quirks(&self.without)?,
-            ..Options::default()
         })
     }
 
@@ -184,6 +201,16 @@ impl Arguments {
         let seed = seed_of(&commit)?;
         Ok((seed, Some(format!("from commit {commit}"))))
     }
+}
+
+fn fault_named(name: &str) -> anyhow::Result<&'static Planted> {
+    fault::named(name).with_context(|| {
+        let names: Vec<&str> = fault::PLANTS.iter().map(|planted| planted.name).collect();
+        format!(
+            "there is no fault `{name}` to plant; there are: {}",
+            names.join(", ")
+        )
+    })
 }
 
 /// The quirks of these names.
@@ -272,6 +299,6 @@ mod tests {
         assert!(run.is_err() || run.expect("a run").options.without.is_empty());
         let run = parsed(&["--seed", "7", "--keep"]).expect("a run");
         assert_eq!(run.options.keep, Some(Vec::new()));
-        assert_eq!(run.mode, Mode::One);
+        assert!(matches!(run.mode, Mode::One));
     }
 }

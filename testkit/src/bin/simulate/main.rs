@@ -9,6 +9,7 @@
 )]
 
 mod arguments;
+mod planted;
 mod progress;
 mod report;
 mod schedules;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         Mode::Many => schedules::many(&run),
         Mode::Sweep => sweeps::sweep_all(&run),
         Mode::Topologies => tables::topologies(&run),
+        Mode::Plant(fault) => planted::one(&run, fault),
+        Mode::Plants => planted::all(&run),
     };
     if held {
         ExitCode::SUCCESS

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Content, FieldPath, PartKey, series};
+use model::{Content, FieldPath, IntentId, PartKey, series};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -24,6 +24,8 @@ pub enum Act {
 /// A write of the connector that took effect at the provider, whatever was answered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HubWrite {
+    /// The intent behind it.
+    pub intent: IntentId,
     /// In which collection.
     pub collection: String,
     /// The record: for an override, the series'.
@@ -72,7 +74,7 @@ pub(super) fn note(
     state: &mut State,
     shelf: &str,
     record: &str,
-    part: &PartKey,
+    (intent, part): (&IntentId, &PartKey),
     action: Act,
     changed: BTreeSet<FieldPath>,
     earlier: Earlier,
@@ -122,6 +124,7 @@ pub(super) fn note(
     state.mails += u64::from(mailed);
     state.writes += 1;
     state.log.push(HubWrite {
+        intent: intent.clone(),
         collection: shelf.to_owned(),
         id: record.to_owned(),
         part: part.clone(),

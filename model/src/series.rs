@@ -27,6 +27,12 @@ pub fn is_cancelled(fields: &Fields) -> bool {
     fields.get("status").and_then(Value::as_str) == Some("cancelled")
 }
 
+/// Whether a field says when something is: an occurrence does not inherit it as it stands.
+#[must_use]
+pub fn is_time(field: &str) -> bool {
+    matches!(field, "start" | "end")
+}
+
 /// What the occurrence would be without an override: the master's fields at the occurrence's time.
 #[must_use]
 pub fn inherited(kind: Kind, master: &Fields, key: &PartKey) -> Fields {
@@ -91,6 +97,40 @@ pub fn sparse(kind: Kind, master: &Fields, key: &PartKey, full: &Fields) -> Fiel
         }
     }
     fields
+}
+
+/// Leaves nothing of cancelled occurrences but that, as [`sparse`] does.
+pub fn tidy(content: &mut Content) {
+    if is_cancelled(&content.fields) {
+        return;
+    }
+    for own in content.overrides.values_mut() {
+        if own.len() > 1 && is_cancelled(own) {
+            *own = cancelled();
+        }
+    }
+}
+
+/// Puts back into `now` what `before` said explicitly of an occurrence and what is still so, though only because the
+/// master says the same now: a sparse form that was made from full fields does not show it. Such a value does not follow
+/// the master when that changes. Times are left out, and occurrences of which `now` has no override.
+pub fn keep_explicit(kind: Kind, before: &Content, now: &mut Content) {
+    let before = aligned(before, now);
+    for (key, was) in &before.overrides {
+        let Some(own) = now.overrides.get_mut(key).filter(|own| !is_cancelled(own)) else {
+            continue;
+        };
+        let full = full(kind, &now.fields, key, own);
+        for (name, value) in was {
+            let same = match value {
+                Value::Null => !full.contains_key(name),
+                value => full.get(name) == Some(value),
+            };
+            if same && !own.contains_key(name) && !is_time(name) {
+                own.insert(name.clone(), value.clone());
+            }
+        }
+    }
 }
 
 /// Moves the keys of overrides along when a series' start moved from `old` to `new`.

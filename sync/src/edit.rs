@@ -184,7 +184,9 @@ impl Engine {
     /// The effects of a record's new content: its fields, those of its home link, and whoever has to hear of it.
     pub(crate) fn edited(&self, subject: &mut Subject, next: Content, origin: &Origin) -> Vec<Effect> {
         let home = subject.home().cloned();
-        let (shared, local) = plan::split(subject.record.kind, next);
+        let nothing = Content::default();
+        let earlier = home.as_ref().map_or(&nothing, |link| &link.local);
+        let (shared, local) = plan::split(subject.record.kind, next, earlier);
         let paths = subject.set_content(shared, origin, self.desk.now_ms());
         let mut effects = Vec::new();
         let touched = home.filter(|link| link.local != local).map(|mut link| {
@@ -286,7 +288,11 @@ impl Engine {
         let mut collections = vec![home.clone()];
         let targets = mirror::targets(&self.desk, home, &mirrors, None).await?;
         collections.extend(targets.into_iter().filter(|target| !apart.contains(&target.id)));
-        let (shared, local) = plan::split(record.kind, std::mem::take(&mut record.content));
+        let (shared, local) = plan::split(
+            record.kind,
+            std::mem::take(&mut record.content),
+            &Content::default(),
+        );
         record.content = shared;
         let mut links: Vec<Link> = collections
             .iter()

@@ -130,7 +130,7 @@ impl Engine {
         for path in refused.into_iter().filter(|path| capability.writes(&path.field)) {
             side.set(&path, link.snapshots.hub.get(&path).cloned());
         }
-        let (shared, local) = plan::split(record.kind, side);
+        let (shared, local) = plan::split(record.kind, side, &link.local);
         let mut subject = Subject::stored(record, vec![link.clone()]);
         let paths = subject.set_content(shared, &origin, self.desk.now_ms());
         link.local = local;

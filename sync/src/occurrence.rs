@@ -207,7 +207,10 @@ fn own_tails(subject: &Subject, key: &PartKey) -> Result<BTreeMap<CollectionId, 
     let mut tails = BTreeMap::new();
     for link in &subject.links {
         let side = tail(&plan::hub_side(&subject.record, link), key)?;
-        tails.insert(link.collection.clone(), plan::split(link.kind, side).1);
+        tails.insert(
+            link.collection.clone(),
+            plan::split(link.kind, side, &Content::default()).1,
+        );
     }
     Ok(tails)
 }

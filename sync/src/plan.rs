@@ -133,13 +133,18 @@ fn own_keys(merged: &mut Merged, keys: &EventTime) {
 }
 
 /// The hub's side of a link: the record's shared fields and the link's own. What the link says of an occurrence moves
-/// with the series, and goes when the series no longer reaches it.
+/// with the series, and goes when the series no longer reaches it. A cancelled occurrence says nothing else.
 #[must_use]
 pub fn hub_side(record: &Record, link: &Link) -> Content {
     let mut side = record.content.clone();
     let local = series::aligned(&link.local, &record.content);
     for path in local.paths().filter(|path| !is_anchor(link.kind, path)) {
-        if path.part.is_master() || occurrence::exists(&record.content, &path.part) {
+        let cancelled = record
+            .content
+            .overrides
+            .get(&path.part)
+            .is_some_and(series::is_cancelled);
+        if path.part.is_master() || (!cancelled && occurrence::exists(&record.content, &path.part)) {
             side.set(&path, local.get(&path).cloned());
         }
     }
@@ -153,9 +158,10 @@ fn is_anchor(kind: Kind, path: &FieldPath) -> bool {
 }
 
 /// Takes a hub side apart into the record's shared fields and the link's own. The link's own overrides keep the start
-/// that their keys speak of beside them.
+/// that their keys speak of beside them. What the link said so far (`earlier`) of an occurrence that is cancelled now
+/// stays, for the day when that is taken back.
 #[must_use]
-pub fn split(kind: Kind, side: Content) -> (Content, Content) {
+pub fn split(kind: Kind, side: Content, earlier: &Content) -> (Content, Content) {
     let schema = kind.schema();
     let per_link = |field: &str| {
         schema
@@ -164,6 +170,11 @@ pub fn split(kind: Kind, side: Content) -> (Content, Content) {
     };
     let mut local = side.clone();
     local.retain(|_, field| per_link(field));
+    for (key, fields) in series::aligned(earlier, &side).overrides {
+        if side.overrides.get(&key).is_some_and(series::is_cancelled) {
+            local.overrides.insert(key, fields);
+        }
+    }
     if let Some(anchor) = side.fields.get("start").filter(|_| !local.overrides.is_empty()) {
         local.fields.insert("start".to_owned(), anchor.clone());
     }

@@ -134,7 +134,7 @@ impl Subject {
             if let Some(link) = self.links.iter_mut().find(|link| link.id == conflict.link) {
                 let mut side = plan::hub_side(record, link);
                 side.set(path, value);
-                link.local = plan::split(record.kind, side).1;
+                link.local = plan::split(record.kind, side, &link.local).1;
             }
             return Ok(Vec::new());
         }

@@ -1,10 +1,11 @@
 //! The scene of a link: which connector, which collection, which rules. Gathered once per collection and run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conflict::{Policy, Side};
 use connector_sdk::{Capability, Coverage, RemoteObject};
-use model::{CollectionId, Content, PartKey, series};
+use model::{CollectionId, Content, FieldPath, Fields, PartKey, series};
+use serde_json::Value;
 
 use crate::ports::Provider;
 use crate::state::{Collection, FieldOwner, Link, Member, Mirror, Origin, Record, TargetEdits};
@@ -107,6 +108,18 @@ impl Scene {
     /// not say, and where master and overrides are objects of their own what the others say, is as the link's snapshot
     /// has it. `None` for an override of a series that is to be made anew: it belongs to the one that is gone.
     pub(crate) fn remote_view(&self, link: &Link, object: &RemoteObject) -> Option<(PartKey, Content)> {
+        self.remote_view_after(link, object, &link.snapshots.remote, None)
+    }
+
+    /// The same, where overrides were said explicitly to be as in `explicit`. The master may have changed `earlier` than
+    /// an override that was read beside it shows: what the override says as the master said then, it inherits.
+    pub(crate) fn remote_view_after(
+        &self,
+        link: &Link,
+        object: &RemoteObject,
+        explicit: &Content,
+        earlier: Option<&Fields>,
+    ) -> Option<(PartKey, Content)> {
         let before = &link.snapshots.remote;
         if let Some(part) = &object.series {
             let mut view = before.clone();
@@ -114,11 +127,18 @@ impl Scene {
             let key = part.original_start.part_key(&start);
             let known = view.overrides.get(&key).cloned().unwrap_or_default();
             let known = Content::new(series::full(link.kind, &view.fields, &key, &known));
-            let thin = series::sparse(link.kind, &view.fields, &key, &object.over(&known).fields);
-            if thin.is_empty() {
+            let mut thin = series::sparse(link.kind, &view.fields, &key, &object.over(&known).fields);
+            if let Some(earlier) = earlier.filter(|_| !series::is_cancelled(&thin)) {
+                let said = explicit.overrides.get(&key);
+                thin.retain(|name, value| {
+                    let own = said.is_some_and(|said| said.contains_key(name));
+                    own || series::is_time(name) || earlier.get(name).unwrap_or(&Value::Null) != value
+                });
+            }
+            view.overrides.insert(key.clone(), thin);
+            series::keep_explicit(link.kind, explicit, &mut view);
+            if view.overrides.get(&key).is_some_and(Fields::is_empty) {
                 view.overrides.remove(&key);
-            } else {
-                view.overrides.insert(key.clone(), thin);
             }
             return Some((key, view));
         }
@@ -130,7 +150,36 @@ impl Scene {
                 view.overrides.entry(key).or_insert(fields);
             }
         }
+        series::keep_explicit(link.kind, explicit, &mut view);
         Some((PartKey::MASTER, view))
+    }
+
+    /// Whether an override says something else than before, and not at the paths that were written. Its series may have
+    /// changed instead: an object of its own shows what it inherits as if it said so itself.
+    pub(crate) fn is_strange(
+        &self,
+        link: &Link,
+        object: &RemoteObject,
+        written: &BTreeSet<FieldPath>,
+    ) -> bool {
+        let Some((key, view)) = object
+            .series
+            .as_ref()
+            .and_then(|_| self.remote_view(link, object))
+        else {
+            return false;
+        };
+        let of = |content: &Content| content.overrides.get(&key).cloned().unwrap_or_default();
+        let (now, before) = (of(&view), of(&link.snapshots.remote));
+        let is_written = |name: &String| {
+            let mut paths = written.iter();
+            paths.any(|path| path.part == key && path.field == *name)
+        };
+        !series::is_cancelled(&now)
+            && now
+                .keys()
+                .chain(before.keys())
+                .any(|name| now.get(name) != before.get(name) && !series::is_time(name) && !is_written(name))
     }
 }
 

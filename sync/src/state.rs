@@ -220,7 +220,10 @@ pub struct Rewrite {
     pub from: u64,
     /// What it made of it.
     pub to: u64,
-    /// Seen more than once.
+    /// How often it was seen; often enough, and it is a habit.
+    #[serde(default)]
+    pub times: u8,
+    /// Whether it is taken for a habit.
     pub habit: bool,
 }
 

@@ -1,6 +1,6 @@
 //! A record with its links while a client edits it.
 
-use model::{Content, FieldPath, LinkId};
+use model::{Content, FieldPath, LinkId, series};
 
 use crate::edit::EditError;
 use crate::history;
@@ -116,7 +116,13 @@ impl Subject {
     }
 
     /// Sets the shared fields; version and clocks follow. The paths that changed.
-    pub(crate) fn set_content(&mut self, shared: Content, origin: &Origin, now_ms: i64) -> Vec<FieldPath> {
+    pub(crate) fn set_content(
+        &mut self,
+        mut shared: Content,
+        origin: &Origin,
+        now_ms: i64,
+    ) -> Vec<FieldPath> {
+        series::tidy(&mut shared);
         let paths = self.record.content.differences(&shared);
         if !paths.is_empty() {
             self.record.version += 1;

@@ -20,7 +20,9 @@ impl Run<'_> {
     /// A sparse object that the hub does not hold, or of which it could not read an earlier version, is replaced by
     /// the whole one. Where a cancelled occurrence is no
     /// object ([`SeriesModel::Instances`]), the tombstone of an occurrence does not say whether it was cancelled or is
-    /// as its series says again: the series does, so it is looked at first.
+    /// as its series says again: the series does, so it is looked at first. Tombstones of occurrences come last in any
+    /// case: a series that moved may have given them new ids. Occurrences come after their series: what they inherit is
+    /// told from what they say for themselves by what the series says, which is looked at where the page does not show it.
     pub(crate) async fn completed(
         &self,
         scene: &Scene,
@@ -30,18 +32,23 @@ impl Run<'_> {
         let mut wanted: BTreeSet<RemoteId> = draft.strangers(changes).cloned().collect();
         wanted.extend(self.unread_before(scene, changes).await?);
         let mut last: BTreeSet<RemoteId> = BTreeSet::new();
-        if scene.capability.series == SeriesModel::Instances {
+        if scene.capability.series.has_part_objects() {
+            let asks = scene.capability.series == SeriesModel::Instances;
             let seen: BTreeSet<&RemoteId> = changes.iter().map(Change::id).collect();
             for change in changes {
+                wanted.extend(draft.strange_master(scene, change, &seen).cloned());
                 if let Some(master) = draft.master_of(change) {
                     last.insert(change.id().clone());
-                    if !seen.contains(master) {
+                    if asks && !seen.contains(master) {
                         wanted.insert(master.clone());
                     }
                 }
             }
         }
-        if wanted.is_empty() && last.is_empty() {
+        let overrides =
+            |change: &Change| matches!(change, Change::Present(object) if object.series.is_some());
+        let ordered = changes.iter().map(overrides).is_sorted();
+        if wanted.is_empty() && last.is_empty() && ordered {
             return Ok(None);
         }
         let wanted: Vec<RemoteId> = wanted.into_iter().collect();
@@ -58,11 +65,11 @@ impl Run<'_> {
                 | Change::Unreadable { .. } => change.clone(),
             })
             .collect();
-        let (tombstones, others): (Vec<Change>, Vec<Change>) = replaced
-            .into_iter()
-            .partition(|change| last.contains(change.id()) && matches!(change, Change::Deleted(_)));
-        let masters = wanted.iter().filter_map(|id| fetched.remove(id));
-        Ok(Some(masters.chain(others).chain(tombstones).collect()))
+        let is_last = |change: &Change| last.contains(change.id()) && matches!(change, Change::Deleted(_));
+        let mut completed: Vec<Change> = wanted.iter().filter_map(|id| fetched.remove(id)).collect();
+        completed.extend(replaced);
+        completed.sort_by_key(|change| (is_last(change), overrides(change)));
+        Ok(Some(completed))
     }
 
     /// The present state of objects, whole. An answer that is sparse all the same is set aside: nothing could be laid
@@ -175,6 +182,25 @@ impl Draft {
             }
             Change::Unchanged(_) | Change::Deleted(_) | Change::Unreadable { .. } => None,
         })
+    }
+
+    /// The master of the series of which this override's object says something new, if it is not among `seen`.
+    fn strange_master<'a>(
+        &'a self,
+        scene: &Scene,
+        change: &Change,
+        seen: &BTreeSet<&RemoteId>,
+    ) -> Option<&'a RemoteId> {
+        let Change::Present(object) = change else {
+            return None;
+        };
+        let series = &object.series.as_ref()?.series;
+        let (master, (at, _)) = self
+            .index
+            .get_key_value(series)
+            .filter(|_| !seen.contains(series))?;
+        let link = &self.sheet.works[*at].link;
+        scene.is_strange(link, object, &BTreeSet::new()).then_some(master)
     }
 
     /// The master of the series of which this tombstone's object was an override.

@@ -348,7 +348,7 @@ fn a_side_comes_apart_into_what_all_share_and_what_one_account_says() {
     if let Some(second) = side.overrides.get_mut(&second_at(9)) {
         second.insert("color".to_owned(), json!("blue"));
     }
-    let (shared, own) = split(Kind::Event, side.clone());
+    let (shared, own) = split(Kind::Event, side.clone(), &Content::default());
     assert_eq!(shared, weekly(9, Some("demo")));
     assert_eq!(
         own,
@@ -366,6 +366,6 @@ fn a_side_comes_apart_into_what_all_share_and_what_one_account_says() {
 fn without_occurrences_of_its_own_an_account_keeps_no_start() {
     let mut side = weekly(9, Some("demo"));
     side.fields.insert("color".to_owned(), json!("red"));
-    let (_, own) = split(Kind::Event, side);
+    let (_, own) = split(Kind::Event, side, &Content::default());
     assert_eq!(own, content(json!({"color": "red"})));
 }

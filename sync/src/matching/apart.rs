@@ -183,7 +183,7 @@ pub(crate) fn alone(desk: &Desk, from: &Record, mut link: Link) -> (Record, Link
     let uid = FieldPath::master("uid");
     let own = link.snapshots.remote.get(&uid).cloned();
     link.snapshots.hub.set(&uid, own);
-    let (shared, local) = plan::split(link.kind, link.snapshots.hub.clone());
+    let (shared, local) = plan::split(link.kind, link.snapshots.hub.clone(), &link.local);
     let now = desk.now_ms();
     let record = Record {
         id: desk.record_id(),

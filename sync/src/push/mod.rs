@@ -12,7 +12,7 @@ use model::{IntentId, LinkId};
 use crate::engine::{Run, Trouble};
 use crate::ports::{Effect, StoreError};
 use crate::scene::Scene;
-use crate::state::{CollectionCache, Link, Origin};
+use crate::state::{CollectionCache, IntentAction, Link, Origin};
 use crate::work::{Work, push_job};
 
 pub(crate) use intent::to_write;
@@ -78,6 +78,7 @@ impl Run<'_> {
     async fn push_link(&mut self, id: &LinkId, scenes: &mut CollectionCache<Scene>) -> Result<(), Trouble> {
         let mut tries = 0;
         let mut parts = None;
+        let mut looked = false;
         while tries < self.desk.settings.max_write_tries {
             let Some(linked) = self.desk.store.link(&self.organization, id).await? else {
                 return Ok(());
@@ -99,6 +100,11 @@ impl Run<'_> {
                 Step::Yield => self.yield_to_owner(&scene, work).await,
                 Step::Drop => self.drop(work).await,
                 Step::Refuse(reason) => self.refuse(work, reason, None).await,
+                Step::Write(pending) if !looked && takes_objects_along(&scene, &work, &pending) => {
+                    looked = true;
+                    self.look_around(&scene).await?;
+                    continue;
+                }
                 Step::Write(pending) => match self.why_unreadable(&scene, &work.link).await? {
                     Some(reason) => self.leave_aside(work, reason).await,
                     None => self.write(&scene, work, pending).await,
@@ -117,6 +123,20 @@ impl Run<'_> {
             }
         }
         self.put_off(id).await
+    }
+
+    /// Takes in what changed in a collection since its last pull.
+    async fn look_around(&mut self, scene: &Scene) -> Result<(), Trouble> {
+        let store = &self.desk.store;
+        let collection = store.collection(&self.organization, &scene.collection.id).await?;
+        match collection {
+            Some(collection) if collection.is_known() => match self.pull(collection).await {
+                // What waits for an approval is about other objects.
+                Err(Trouble::Held(_) | Trouble::HeldChanges(_)) => Ok(()),
+                outcome => outcome,
+            },
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Contested too often for one run: the link waits, longer each time, and a job comes back to it.
@@ -220,6 +240,15 @@ impl Run<'_> {
         self.commit(effects).await?;
         Ok(Ended::Rested)
     }
+}
+
+/// Whether a delete takes objects along whose versions it cannot name: the occurrences of a series that are objects of
+/// their own. Somebody may have made or edited one since the collection was last pulled, and edit beats delete.
+fn takes_objects_along(scene: &Scene, work: &Work, pending: &next::Pending) -> bool {
+    pending.action == IntentAction::Delete
+        && pending.part.is_master()
+        && scene.capability.series.has_part_objects()
+        && model::expand::is_series(&work.link.snapshots.remote)
 }
 
 /// How one step on a link ended.

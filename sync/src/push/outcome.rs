@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use connector_sdk::{Applied, RemoteObject};
-use model::{FieldPath, PartKey};
+use model::{FieldPath, Fields, PartKey};
 
 use crate::engine::{Run, Trouble};
 use crate::history::{self, Via};
@@ -43,6 +43,7 @@ impl Run<'_> {
         outcome: Outcome,
     ) -> Result<Ended, Trouble> {
         let mut tries = 0;
+        let earlier = self.look_at_series(scene, intent, &outcome).await?;
         loop {
             tries += 1;
             let close = Effect::CloseIntent(intent.id.clone());
@@ -51,6 +52,7 @@ impl Run<'_> {
                 return Ok(Ended::Rested);
             };
             let mut work = Work::stored(linked.link, linked.record);
+            work.earlier_master.clone_from(&earlier);
             match &outcome {
                 Outcome::Answered(Applied::Gone) if !intent.part.is_master() => {
                     work.cancelled(&self.desk, scene, &intent.part);
@@ -113,6 +115,30 @@ impl Run<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The answer to the write of an occurrence may show what somebody just changed about its series: then that is looked
+    /// at first. Gives what the series said before.
+    async fn look_at_series(
+        &mut self,
+        scene: &Scene,
+        intent: &Intent,
+        outcome: &Outcome,
+    ) -> Result<Option<Fields>, Trouble> {
+        let Outcome::Answered(Applied::Stored(object)) = outcome else {
+            return Ok(None);
+        };
+        if object.series.is_none() {
+            return Ok(None);
+        }
+        let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+            return Ok(None);
+        };
+        if !scene.is_strange(&linked.link, object, &intent.changed) {
+            return Ok(None);
+        }
+        self.read_anew(scene, &linked.link, &PartKey::MASTER).await?;
+        Ok(Some(linked.link.snapshots.remote.fields))
     }
 
     /// Whether the object that a write came to is tied to another record: links are one-to-one (invariant 14).

@@ -1,9 +1,10 @@
 //! Habits: how a provider rewrites what it was sent after it had answered, minutes later and unasked.
 //!
 //! What an answer already says differently is settled with the write. A later rewrite looks like somebody's edit, and
-//! is taken as one the first time. When the same value becomes the same other value again, it is the provider's habit:
-//! from then on it is known and nothing more, so that two providers with opposite habits do not write each other for
-//! ever. The value is kept in the conflict log once, in case it was a person after all.
+//! is taken as one at first: people, too, change a thing back that somebody else brought back. When the same value
+//! becomes the same other value for the third time, it is the provider's habit: from then on it is known and nothing
+//! more, so that two providers with opposite habits do not write each other for ever. The value is kept in the conflict
+//! log once, in case it was a person after all.
 
 use conflict::{Clash, Rule, Side};
 use model::{Content, FieldPath, Scope, series};
@@ -16,6 +17,8 @@ use crate::work::Work;
 
 /// Habits kept per link; the oldest goes.
 const MAX_HABITS: usize = 16;
+/// So often a change has to be seen before it counts as a habit.
+const HABITUAL: u8 = 3;
 /// A change that is seen later than this after the last write, in milliseconds, is somebody's edit.
 const WITHIN_MS: i64 = 24 * 3_600_000;
 
@@ -32,7 +35,9 @@ impl Work {
         let hub = scene.hub_side(&self.link, &self.record);
         let mut rewritten: Vec<FieldPath> = before.differences(remote);
         rewritten.retain(|path| {
+            // No provider cancels or takes up again what it was sent: people do, and more than once.
             (path.part.is_master() || !moved)
+                && path.field != "status"
                 && self.is_ours(path)
                 && hub.get(path) == self.link.snapshots.hub.get(path)
                 && hub.get(path) != remote.get(path)
@@ -45,8 +50,8 @@ impl Work {
         for path in rewritten {
             let (from, to) = (hub.get(&path), remote.get(&path));
             match self.note(&path, from, to) {
-                Seen::First => {}
-                Seen::Again { logged } => {
+                Seen::Now => {}
+                Seen::Habit { logged } => {
                     if !logged {
                         self.log(desk, scene.now_ms, habit(&path, from, to));
                     }
@@ -77,8 +82,12 @@ impl Work {
             .find(|known| known.from == from && known.to == to)
         {
             let logged = known.habit;
-            known.habit = true;
-            return Seen::Again { logged };
+            known.times = known.times.saturating_add(1);
+            known.habit |= known.times >= HABITUAL;
+            return match known.habit {
+                true => Seen::Habit { logged },
+                false => Seen::Now,
+            };
         }
         if habits.len() == MAX_HABITS {
             habits.remove(0);
@@ -86,9 +95,10 @@ impl Work {
         habits.push(Rewrite {
             from,
             to,
+            times: 1,
             habit: false,
         });
-        Seen::First
+        Seen::Now
     }
 
     /// The provider's value stands for the hub's: nothing is taken and nothing is sent.
@@ -106,8 +116,10 @@ impl Work {
 }
 
 enum Seen {
-    First,
-    Again { logged: bool },
+    /// As far as anybody can tell, somebody did it.
+    Now,
+    /// The provider does it.
+    Habit { logged: bool },
 }
 
 fn habit(path: &FieldPath, hub: Option<&Value>, remote: Option<&Value>) -> Clash {

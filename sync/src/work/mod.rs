@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use conflict::{Clash, Rule, Side};
 use connector_sdk::RemoteObject;
-use model::{ConflictId, ConnectionId, Content, FieldPath, LinkId, PartKey, RecordId};
+use model::{ConflictId, ConnectionId, Content, FieldPath, Fields, LinkId, PartKey, RecordId};
 
 use crate::engine::Desk;
 use crate::plan;
@@ -36,6 +36,9 @@ pub(crate) struct Work {
     conflicts: Vec<Conflict>,
     /// Links of the same record to other collections that have to be made.
     siblings: Vec<Link>,
+    /// What the master said before something else of the same work changed it: an override that was read earlier may
+    /// still inherit that.
+    pub(crate) earlier_master: Option<Fields>,
     was: Was,
 }
 
@@ -69,13 +72,14 @@ impl Work {
             raws: BTreeMap::new(),
             conflicts: Vec::new(),
             siblings: Vec::new(),
+            earlier_master: None,
         }
     }
 
     /// A record and its first link for an object the hub has not seen before.
     /// The collections that it has to appear in get their links, unless it is awaited: then it may be joined first.
     pub(crate) fn from_remote(desk: &Desk, scene: &Scene, object: &RemoteObject, awaited: bool) -> Self {
-        let (shared, local) = plan::split(object.kind, object.content.clone());
+        let (shared, local) = plan::split(object.kind, object.content.clone(), &Content::default());
         let (link_id, record_id) = (desk.link_id(), desk.record_id());
         let organization = scene.collection.organization.clone();
         let snapshots = Snapshots {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use conflict::Side;
+use conflict::{Clash, Rule, Side};
 use connector_sdk::{Coverage, Notifies, RemoteObject, SeriesModel};
 use model::{Content, EventTime, FieldPath, MergeClass, PartKey, Scope, series};
+use serde_json::Value;
 
 use crate::engine::Desk;
 use crate::plan;
@@ -18,7 +19,9 @@ const CLOCKS_APART_MS: i64 = 60_000;
 impl Work {
     /// Takes in an object as the provider holds it now. An object in the version last seen is an echo (invariant 7).
     pub(crate) fn see(&mut self, desk: &Desk, scene: &Scene, object: &RemoteObject) {
-        let Some((part, view)) = scene.remote_view(&self.link, object).filter(|_| !self.dropped) else {
+        let (explicit, earlier) = (&self.link.snapshots.remote, self.earlier_master.as_ref());
+        let view = scene.remote_view_after(&self.link, object, explicit, earlier);
+        let Some((part, view)) = view.filter(|_| !self.dropped) else {
             return;
         };
         let known = self.link.parts.get(&part);
@@ -60,6 +63,10 @@ impl Work {
     /// Merges the provider's side into the link and the record.
     pub(crate) fn meet(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
         self.observe_habits(desk, scene, remote);
+        let (was, is) = (&self.link.snapshots.remote.fields, &remote.fields);
+        if self.earlier_master.is_none() && self.link.parts.len() > 1 && was != is {
+            self.earlier_master = Some(was.clone());
+        }
         let merged = scene.plan(&self.link, &self.record, remote);
         let before = series::time_field(&self.link.snapshots.remote.fields, "start");
         let after = series::time_field(&merged.base_remote.fields, "start");
@@ -67,7 +74,7 @@ impl Work {
             self.rekey_parts(&before, &after);
         }
         let revived = self.record.deleted && merged.taken.iter().any(|path| self.is_edit(path));
-        let (shared, local) = plan::split(self.link.kind, merged.hub);
+        let (shared, local) = plan::split(self.link.kind, merged.hub, &self.link.local);
         let origin = Origin::Link(self.link.id.clone());
         self.set_content(shared, &origin, scene.now_ms);
         self.link_changed |= local != self.link.local
@@ -211,8 +218,9 @@ impl Work {
         self.link_changed = true;
     }
 
-    /// Takes in an object that a presumed write made. Where it says something else, somebody edited it or the
-    /// provider rewrote it; nobody can tell, so the hub's value counts as an edit too and is at least logged.
+    /// Takes in an object that a presumed write made. Where it says something else, somebody edited it since or the
+    /// provider rewrote it, and nobody can tell: it is taken for an edit, and the hub's value is logged. Where a value is
+    /// missing, or one of a set, what the hub has counts as an edit too.
     pub(crate) fn meet_found(
         &mut self,
         desk: &Desk,
@@ -224,13 +232,22 @@ impl Work {
             return;
         };
         self.remember(part, object);
+        let hub = scene.hub_side(&self.link, &self.record);
         for path in written {
-            if view.get(path) != self.link.snapshots.remote.get(path) {
+            if view.get(path) == self.link.snapshots.remote.get(path) {
+                continue;
+            }
+            let sent = self.link.snapshots.hub.get(path).cloned();
+            if view.get(path).is_none() || self.is_set(path) {
+                // Left out by the provider or taken away by somebody: what the hub has is kept in any case.
                 self.link.snapshots.hub.set(path, None);
-                if view.get(path).is_none() || self.is_set(path) {
-                    // Left out by the provider or taken away by somebody: what the hub has is kept in any case.
-                    self.link.snapshots.remote.set(path, None);
-                }
+                self.link.snapshots.remote.set(path, None);
+            } else if hub.get(path) == sent.as_ref() {
+                self.log(
+                    desk,
+                    scene.now_ms,
+                    taken_as_edit(path, sent, view.get(path).cloned()),
+                );
             }
         }
         self.meet(desk, scene, &view);
@@ -261,6 +278,17 @@ impl Work {
         spec.is_some_and(|spec| matches!(spec.merge, MergeClass::Set | MergeClass::KeyedSet { .. }))
     }
 
+    /// What overrides at the provider say explicitly once a write was made.
+    fn said(&self, sent: &Content, written: &BTreeSet<FieldPath>) -> Content {
+        let mut said = self.link.snapshots.remote.clone();
+        if said.fields.get("start") == sent.fields.get("start") {
+            for path in written.iter().filter(|path| !path.part.is_master()) {
+                said.set(path, sent.get(path).cloned());
+            }
+        }
+        said
+    }
+
     /// Takes in the answer to a write: at the paths that were written the snapshots say what was sent and what came
     /// of it; anything else in the answer is someone else's edit and is merged like one.
     pub(crate) fn settle(
@@ -271,11 +299,18 @@ impl Work {
         written: &BTreeSet<FieldPath>,
         object: &RemoteObject,
     ) {
-        let Some((part, view)) = scene.remote_view(&self.link, object) else {
+        let explicit = self.said(sent, written);
+        let Some((part, view)) =
+            scene.remote_view_after(&self.link, object, &explicit, self.earlier_master.as_ref())
+        else {
             return;
         };
         self.remember(part, object);
         let sent_start = series::time_field(&sent.fields, "start");
+        let start_there = series::time_field(&self.link.snapshots.remote.fields, "start");
+        if let (Some(old), Some(new)) = (&start_there, &sent_start) {
+            self.rekey_parts(old, new);
+        }
         let snapshots = &mut self.link.snapshots;
         for content in [&mut snapshots.hub, &mut snapshots.remote] {
             if let (Some(old), Some(new)) = (series::time_field(&content.fields, "start"), &sent_start)
@@ -295,5 +330,17 @@ impl Work {
         }
         self.link_changed = true;
         self.meet(desk, scene, &view);
+    }
+}
+
+/// What is logged where a provider's object does not say what was sent, and its answer was lost.
+fn taken_as_edit(path: &FieldPath, sent: Option<Value>, found: Option<Value>) -> Clash {
+    Clash {
+        path: path.clone(),
+        base: sent.clone(),
+        hub: sent,
+        remote: found,
+        winner: Some(Side::Remote),
+        rule: Rule::RemoteWins,
     }
 }

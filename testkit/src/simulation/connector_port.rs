@@ -128,6 +128,14 @@ impl Pull for WatchedConnector {
             return Ok(Vec::new());
         };
         let answer = facet.fetch(ctx, collection, ids).await;
+        if let Ok(changes) = &answer {
+            let gone = changes.iter().filter_map(|change| match change {
+                Change::Deleted(id) => Some(id.clone()),
+                Change::Present(_) | Change::Unchanged(_) | Change::Unreadable { .. } => None,
+            });
+            self.watch
+                .tell_gone(&place(&self.connection, &collection.id), gone);
+        }
         self.watch.answered(|| {
             format!(
                 "{} fetch {} {ids:?} -> {answer:?}",

@@ -20,6 +20,10 @@ struct Act {
     written: BTreeSet<Token>,
     /// What its author saw there before.
     visible: BTreeSet<Token>,
+    /// What its author saw there before, and nothing of what that had replaced.
+    seen: BTreeSet<Token>,
+    /// What it undid, if it wrote values that had been there earlier: whoever still saw these did not know of it.
+    undone: BTreeSet<Token>,
     /// Whether it brought the whole entity here: an undelete, a move.
     arrives: bool,
     /// What it was, for people.
@@ -123,6 +127,11 @@ impl Oracle {
         let what = format!("act {} ({what})", self.acts);
         let arrives = visible.is_empty() && self.by_entity.contains_key(&entity);
         self.overwritten.extend(visible.difference(now));
+        let again = written.iter().any(|token| self.written.contains_key(token));
+        let undone = match again {
+            true => visible.difference(now).copied().collect(),
+            false => BTreeSet::new(),
+        };
         let mut known = visible.clone();
         for token in &visible {
             known.extend(self.replaced.get(token).into_iter().flatten());
@@ -138,6 +147,8 @@ impl Oracle {
             deletes,
             written,
             visible: known,
+            seen: visible,
+            undone,
             arrives,
             what,
         });
@@ -153,6 +164,15 @@ impl Oracle {
             {
                 token::collect(value, &mut self.per_link);
             }
+        }
+    }
+
+    /// The hub wrote these values to what was just deleted, and the answer got lost: for all it can know, they were
+    /// edits that arrived beside the delete.
+    pub fn doubt(&mut self, content: &Content, values: &BTreeSet<Token>) {
+        let acts = token::entity(content).and_then(|entity| self.by_entity.get_mut(&entity));
+        if let Some(act) = acts.and_then(|acts| acts.last_mut()).filter(|act| act.deletes) {
+            act.visible.retain(|token| !values.contains(token));
         }
     }
 
@@ -233,6 +253,7 @@ impl Oracle {
                 let reason = acts.iter().any(|act| {
                     let unseen = act.arrives
                         || act.written.is_empty()
+                        || act.undone.iter().any(|token| deletion.seen.contains(token))
                         || act.written.iter().any(|token| !deletion.visible.contains(token));
                     !act.deletes && (act.at > deletion.at || unseen)
                 });

@@ -1,5 +1,7 @@
 //! People: what they do at the providers and through the API, told to the oracle as they do it.
 
+use std::collections::BTreeSet;
+
 use connector_sdk::{Notifies, RemoteId};
 use model::{Content, FieldPath, PartKey};
 use serde_json::json;
@@ -10,7 +12,7 @@ use sync::{EditError, EditScope, Resolution};
 use super::change::{self, Change, OccurrenceChange};
 use super::step::ClientAct;
 use super::story::content_of;
-use super::token;
+use super::token::{self, Token};
 use super::turn::{Task, finish};
 use super::world::{ASIDE, MAIN, World};
 
@@ -45,9 +47,10 @@ impl World {
         let Some((id, before)) = self.pick_object(side, MAIN, pick) else {
             return;
         };
-        self.foresee_delete(side, &id);
+        let doubted = self.foresee_delete(side, &id, &before);
         if self.sides[side].provider.delete(MAIN, &id) {
             self.tell(side, "deleted at", Some(&before), None);
+            self.watch.notes().oracle.doubt(&before, &doubted);
         }
     }
 
@@ -79,9 +82,10 @@ impl World {
         let Some((id, before)) = self.pick_object(side, from, pick / 3) else {
             return;
         };
-        if from == MAIN {
-            self.foresee_delete(side, &id);
-        }
+        let doubted = match from {
+            MAIN => self.foresee_delete(side, &id, &before),
+            _ => BTreeSet::new(),
+        };
         let provider = &self.sides[side].provider;
         let Some(moved) = provider.move_to(from, &id, to) else {
             return;
@@ -92,6 +96,7 @@ impl World {
         }
         // Gone from one collection, and new in the other.
         self.tell(side, "moved away at", Some(&before), None);
+        self.watch.notes().oracle.doubt(&before, &doubted);
         self.tell(side, "moved here at", None, after.as_ref());
     }
 
@@ -102,17 +107,25 @@ impl World {
         capability.writes(field) && !guests
     }
 
-    /// What a provider was told and could not hold goes with what it could.
-    fn foresee_delete(&self, side: usize, id: &str) {
+    /// What a provider was told and could not hold goes with what it could. Gives the values that the hub wrote there
+    /// and of which it does not know yet that they arrived.
+    fn foresee_delete(&self, side: usize, id: &str, content: &Content) -> BTreeSet<Token> {
         let (ids, main) = ([RemoteId(id.to_owned())], &self.sides[side].main);
         let linked = finish(self.store.linked(&self.organization, main, &ids));
+        let mut doubted = BTreeSet::new();
         for linked in linked.and_then(Result::ok).unwrap_or_default() {
             let mut absent = linked.record.content.clone();
             absent.retain(|_, field| !self.holds(side, field));
             let mut tokens = token::of_content(&linked.link.snapshots.hub);
             tokens.extend(token::of_content(&absent));
             self.watch.notes().oracle.forgo(tokens);
+            doubted = token::of_content(&linked.record.content);
+            let confirmed = token::of_content(&linked.link.snapshots.remote);
+            doubted.retain(|token| !confirmed.contains(token));
         }
+        let there = token::of_content(content);
+        doubted.retain(|token| there.contains(token));
+        doubted
     }
 
     fn tell(&mut self, side: usize, what: &str, before: Option<&Content>, after: Option<&Content>) {

@@ -134,6 +134,8 @@ pub struct Notes {
     places: BTreeMap<model::CollectionId, String>,
     /// What was shown before a cursor, by place and cursor.
     served: HashMap<(String, String), Vec<Served>>,
+    /// Objects that were asked for by name and were gone, by place.
+    asked_gone: BTreeSet<(String, RemoteId)>,
 }
 
 /// What a commit will have done, if it goes through.
@@ -172,6 +174,7 @@ impl Watch {
             given_up: BTreeSet::new(),
             places: BTreeMap::new(),
             served: HashMap::new(),
+            asked_gone: BTreeSet::new(),
         }))
     }
 
@@ -290,7 +293,17 @@ impl Watch {
 
     /// A page brought a cursor, after all this was shown.
     pub(crate) fn serve(&self, place: String, cursor: String, served: Vec<Served>) {
-        self.notes().served.insert((place, cursor), served);
+        let mut notes = self.notes();
+        for one in &served {
+            notes.asked_gone.remove(&(place.clone(), one.id().clone()));
+        }
+        notes.served.insert((place, cursor), served);
+    }
+
+    /// The provider was asked for objects, and these are gone, whatever pages said of them earlier.
+    pub(crate) fn tell_gone(&self, place: &str, ids: impl Iterator<Item = RemoteId>) {
+        let mut notes = self.notes();
+        notes.asked_gone.extend(ids.map(|id| (place.to_owned(), id)));
     }
 
     /// The trace so far; empty when none is kept.
@@ -393,6 +406,8 @@ impl Notes {
         let mut wrong = Vec::new();
         for one in served {
             match one {
+                // An object that was made again under its id is in a later page.
+                Served::There(id) if self.asked_gone.contains(&(collection.clone(), id.clone())) => {}
                 Served::There(id) if !known.contains_key(id) => {
                     wrong.push(format!(
                         "{id} was shown before the cursor {cursor} of {collection} and is not held"

@@ -97,6 +97,7 @@ fn elaborate(world: &World) -> (Record, Link) {
     link.traits.rewrites = vec![sync::state::Rewrite {
         from: 1,
         to: u64::MAX,
+        times: 3,
         habit: true,
     }];
     link.state = LinkState::Rejected {

@@ -13,6 +13,7 @@ mod failures;
 mod holds;
 mod layouts;
 mod linking;
+mod occurrences;
 mod quarantine;
 mod random;
 mod review;

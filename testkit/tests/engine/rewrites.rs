@@ -137,13 +137,11 @@ async fn a_known_habit_is_neither_taken_nor_sent_and_is_logged_once() {
         world.patch(&record.id, json!({"title": value})).await;
         world.work().await;
     };
-    as_provider("LUNCH").await;
-    assert_eq!(
-        title(&world, 1),
-        "LUNCH",
-        "the first time it may be anybody's edit"
-    );
-    in_hub("lunch").await;
+    for _ in 0..2 {
+        as_provider("LUNCH").await;
+        assert_eq!(title(&world, 1), "LUNCH", "it may yet be somebody who insists");
+        in_hub("lunch").await;
+    }
     let writes = world.writes();
     as_provider("LUNCH").await;
     assert_eq!(

@@ -191,12 +191,14 @@ impl State {
             served.overrides.retain(|key, _| keys.contains(key));
             served.overrides.extend(seen.object.content.overrides.clone());
             notes.served = served;
-        } else if let Some(key) = part_key(seen, &notes.served) {
-            let record = self.truth.content(collection, &seen.record);
-            match record.and_then(|mut record| record.overrides.remove(&key)) {
-                Some(sparse) => notes.served.overrides.insert(key, sparse),
-                None => notes.served.overrides.remove(&key),
-            };
+        } else if let Some(mut record) = self.truth.content(collection, &seen.record) {
+            // A page may show an occurrence before its series.
+            let key = part_key(seen, &notes.served).or_else(|| part_key(seen, &record));
+            match key.map(|key| (record.overrides.remove(&key), key)) {
+                Some((Some(sparse), key)) => drop(notes.served.overrides.insert(key, sparse)),
+                Some((None, key)) => drop(notes.served.overrides.remove(&key)),
+                None => {}
+            }
         }
         Some(seen.object.clone())
     }

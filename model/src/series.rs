@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::content::{Content, Fields, PartKey};
+use crate::content::{Content, FieldPath, Fields, PartKey};
 use crate::kind::Kind;
 use crate::time::EventTime;
 
@@ -174,6 +174,12 @@ pub fn aligned(content: &Content, like: &Content) -> Content {
         fields: content.fields.clone(),
         overrides: rekeyed(content.overrides.clone(), &old, &new),
     }
+}
+
+/// The start of which the key in a path speaks, if the path is of an occurrence.
+#[must_use]
+pub fn anchor(path: &FieldPath, content: &Content) -> Option<EventTime> {
+    time_field(&content.fields, "start").filter(|_| !path.part.is_master())
 }
 
 /// How far the wall clock moved.

@@ -26,6 +26,7 @@ fn read(row: &Row) -> Result<Conflict, StoreError> {
         record: id(row, "record_id")?,
         link: id(row, "link_id")?,
         path: optional_json(row, "path")?,
+        anchor: optional_json(row, "anchor")?,
         base: optional_json(row, "base")?,
         hub: optional_json(row, "hub")?,
         remote: optional_json(row, "remote")?,
@@ -44,8 +45,8 @@ pub(crate) async fn put(
     sqlx::query(
         "INSERT INTO conflicts
             (organization_id, id, record_id, link_id, path, base, hub, remote, winner, rule, resolved_at,
-             created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             created_at, anchor)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(organization.as_str())
     .bind(conflict.id.as_str())
@@ -59,6 +60,7 @@ pub(crate) async fn put(
     .bind(conflict.rule.name())
     .bind(conflict.resolved_at)
     .bind(conflict.created_at)
+    .bind(conflict.anchor.as_ref().map(document).transpose()?)
     .execute(write.conn())
     .await
     .map_err(refused(conflict.id.as_str()))?;

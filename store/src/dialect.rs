@@ -66,6 +66,11 @@ pub(crate) fn migrator() -> Migrator {
             "linking",
             include_str!("../../migrations/sqlite/0004_linking.sql"),
         ),
+        step(
+            5,
+            "anchors",
+            include_str!("../../migrations/sqlite/0005_anchors.sql"),
+        ),
     ])
 }
 

@@ -223,11 +223,15 @@ impl Run<'_> {
             self.commit(vec![close]).await?;
             return Ok(false);
         };
-        let ids: [RemoteId; 1] = [part.id.clone()];
+        // An occurrence may be gone because its series is, and says more beside it in any case.
+        let mut ids = vec![part.id.clone()];
+        ids.extend(parts.get(&PartKey::MASTER).map(|master| master.id.clone()));
+        ids.dedup();
         let changes = facet
             .fetch(&scene.provider.ctx, &scene.collection.remote, &ids)
             .await?;
-        if let Some(Change::Present(object)) = changes.first()
+        let own = changes.iter().find(|change| *change.id() == part.id);
+        if let Some(Change::Present(object)) = own
             && intent.action == IntentAction::Update
             && parts.contains_key(&intent.part)
             && object.version != part.version
@@ -245,13 +249,12 @@ impl Run<'_> {
                 return Ok(true);
             }
         }
-        if matches!(changes.first(), Some(Change::Deleted(_)) | None) && intent.action == IntentAction::Delete
-        {
+        if matches!(own, Some(Change::Deleted(_)) | None) && intent.action == IntentAction::Delete {
             self.finish(scene, intent, Outcome::Answered(Applied::Gone))
                 .await?;
             return Ok(true);
         }
-        let same = matches!(changes.first(), Some(Change::Present(object)) if object.version == part.version);
+        let same = matches!(own, Some(Change::Present(object)) if object.version == part.version);
         self.take_fetched(scene, &changes, Some(close)).await?;
         Ok(!same)
     }

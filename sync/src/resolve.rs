@@ -1,6 +1,6 @@
 //! Deciding a conflict, or deciding it anew.
 
-use model::{ConflictId, FieldPath, OrganizationId, Scope};
+use model::{ConflictId, Content, EventTime, FieldPath, OrganizationId, Scope, series};
 use serde_json::Value;
 
 use crate::edit::{EditError, MAX_TRIES, contested};
@@ -50,6 +50,7 @@ impl Engine {
         let record = self.standing(organization, &conflict.record).await?;
         for _ in 0..MAX_TRIES {
             let mut subject = self.subject(organization, &record).await?;
+            let path = follow(&path, conflict.anchor.as_ref(), &subject.record.content);
             let value = subject.value(&conflict, &path, &resolution);
             let now = self.desk.now_ms();
             let mut effects = vec![Effect::ResolveConflict {
@@ -69,8 +70,10 @@ impl Engine {
             {
                 // The value at the provider stands for itself: what the hub says differently is sent.
                 link.held.remove(&path);
+                let there = keyed_in(&path, &subject.record.content, &link.snapshots.remote);
+                let told = keyed_in(&path, &subject.record.content, &link.snapshots.hub);
                 let mut base = link.snapshots.hub.clone();
-                base.set(&path, link.snapshots.remote.get(&path).cloned());
+                base.set(&told, link.snapshots.remote.get(&there).cloned());
                 link.snapshots.hub = follow_start(base, &link.snapshots.hub);
                 link.local = subject.local(&link.id);
                 link.dirty = true;
@@ -107,7 +110,10 @@ impl Subject {
         let held = link.filter(|link| link.held.contains(path));
         match (resolution, held) {
             (Resolution::Hub, Some(link)) => plan::hub_side(&self.record, link).get(path).cloned(),
-            (Resolution::Remote, Some(link)) => link.snapshots.remote.get(path).cloned(),
+            (Resolution::Remote, Some(link)) => {
+                let there = &link.snapshots.remote;
+                there.get(&keyed_in(path, &self.record.content, there)).cloned()
+            }
             (Resolution::Hub, None) => conflict.hub.clone(),
             (Resolution::Remote, None) => conflict.remote.clone(),
             (Resolution::Value(value), _) => Some(value.clone()),
@@ -144,4 +150,20 @@ impl Subject {
         check_content(self.record.kind, &content)?;
         Ok(self.set_content(content, origin, now_ms))
     }
+}
+
+/// Where the occurrence of a path is by now: its key moves with its series, which began at `then`.
+fn follow(path: &FieldPath, then: Option<&EventTime>, content: &Content) -> FieldPath {
+    match (then, series::time_field(&content.fields, "start")) {
+        (Some(then), Some(now)) => FieldPath {
+            part: series::moved(&path.part, then, &now),
+            field: path.field.clone(),
+        },
+        (Some(_) | None, _) => path.clone(),
+    }
+}
+
+/// The path in `there` that is `path` in `here`.
+fn keyed_in(path: &FieldPath, here: &Content, there: &Content) -> FieldPath {
+    follow(path, series::time_field(&here.fields, "start").as_ref(), there)
 }

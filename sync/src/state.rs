@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use connector_sdk::{Cursor, RemoteCollection, RemoteId, RemoteVersion};
 use model::{
-    CollectionId, ConflictId, ConnectionId, Content, FieldPath, IntentId, JobId, Kind, LinkId, MirrorId,
-    OrganizationId, PartKey, QuarantineId, RecordId, UserId,
+    CollectionId, ConflictId, ConnectionId, Content, EventTime, FieldPath, IntentId, JobId, Kind, LinkId,
+    MirrorId, OrganizationId, PartKey, QuarantineId, RecordId, UserId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -478,6 +478,9 @@ pub struct Conflict {
     pub link: LinkId,
     /// The field; `None` when a whole record was deleted on one side and edited on the other.
     pub path: Option<FieldPath>,
+    /// The start of the series of which the path's key speaks: the key moves with it. `None` where no occurrence is
+    /// meant.
+    pub anchor: Option<EventTime>,
     /// The value both had before.
     pub base: Option<Value>,
     /// The hub's value.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use connector_sdk::{Change, Coverage, RemoteId, RemoteObject, SeriesModel};
+use connector_sdk::{Change, Coverage, RemoteId, RemoteObject};
 use model::PartKey;
 
 use crate::engine::{Run, Trouble};
@@ -18,11 +18,11 @@ impl Run<'_> {
     /// nothing.
     ///
     /// A sparse object that the hub does not hold, or of which it could not read an earlier version, is replaced by
-    /// the whole one. Where a cancelled occurrence is no
-    /// object ([`SeriesModel::Instances`]), the tombstone of an occurrence does not say whether it was cancelled or is
-    /// as its series says again: the series does, so it is looked at first. Tombstones of occurrences come last in any
-    /// case: a series that moved may have given them new ids. Occurrences come after their series: what they inherit is
-    /// told from what they say for themselves by what the series says, which is looked at where the page does not show it.
+    /// the whole one. The tombstone of an occurrence does not say what became of it: it may be as its series says again,
+    /// or cancelled where that is no object ([`connector_sdk::SeriesModel::Instances`]), or gone with its series. The series does, so it
+    /// is looked at first, and the tombstone comes last: a series that moved may have given the occurrence a new id, too.
+    /// What an occurrence inherits is told from what it says for itself by the series as well: occurrences come after it,
+    /// and it is looked at where the page does not show it.
     pub(crate) async fn completed(
         &self,
         scene: &Scene,
@@ -33,13 +33,12 @@ impl Run<'_> {
         wanted.extend(self.unread_before(scene, changes).await?);
         let mut last: BTreeSet<RemoteId> = BTreeSet::new();
         if scene.capability.series.has_part_objects() {
-            let asks = scene.capability.series == SeriesModel::Instances;
             let seen: BTreeSet<&RemoteId> = changes.iter().map(Change::id).collect();
             for change in changes {
                 wanted.extend(draft.strange_master(scene, change, &seen).cloned());
                 if let Some(master) = draft.master_of(change) {
                     last.insert(change.id().clone());
-                    if asks && !seen.contains(master) {
+                    if !seen.contains(master) {
                         wanted.insert(master.clone());
                     }
                 }

@@ -75,6 +75,7 @@ async fn put_conflict(server: &TestServer) {
         record: link.record.clone(),
         link: link.id.clone(),
         path: Some(model::FieldPath::master("title")),
+        anchor: None,
         base: None,
         hub: Some(json!("ours")),
         remote: Some(json!("theirs")),

@@ -251,6 +251,7 @@ async fn links_conflicts_and_quarantine_are_listed_by_their_filters() {
         record: record.id.clone(),
         link: link.id.clone(),
         path: None,
+        anchor: None,
         base: None,
         hub: Some(json!("Ours")),
         remote: None,

@@ -383,6 +383,7 @@ impl Union {
                 record: self.record.id.clone(),
                 link: link.id.clone(),
                 path: Some(clash.path.clone()),
+                anchor: series::anchor(&clash.path, &self.record.content),
                 base: clash.base.clone(),
                 hub: clash.hub.clone(),
                 remote: clash.remote.clone(),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use conflict::{Clash, Rule, Side};
 use connector_sdk::RemoteObject;
-use model::{ConflictId, ConnectionId, Content, FieldPath, Fields, LinkId, PartKey, RecordId};
+use model::{ConflictId, ConnectionId, Content, FieldPath, Fields, LinkId, PartKey, RecordId, series};
 
 use crate::engine::Desk;
 use crate::plan;
@@ -296,12 +296,14 @@ impl Work {
     /// Logs a clash.
     pub(crate) fn log(&mut self, desk: &Desk, now_ms: i64, clash: Clash) {
         let whole = clash.path.field.is_empty();
+        let anchor = series::anchor(&clash.path, &self.record.content);
         self.conflicts.push(Conflict {
             id: desk.conflict_id(),
             organization: self.record.organization.clone(),
             record: self.record.id.clone(),
             link: self.link.id.clone(),
             path: (!whole).then_some(clash.path),
+            anchor,
             base: clash.base,
             hub: clash.hub,
             remote: clash.remote,

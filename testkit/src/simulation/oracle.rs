@@ -18,7 +18,7 @@ struct Act {
     deletes: bool,
     /// What it wrote.
     written: BTreeSet<Token>,
-    /// What its author saw there before.
+    /// What its author saw there before, and what that had replaced.
     visible: BTreeSet<Token>,
     /// What its author saw there before, and nothing of what that had replaced.
     seen: BTreeSet<Token>,
@@ -42,7 +42,7 @@ pub struct Oracle {
     written: BTreeMap<Token, (u32, String)>,
     per_link: BTreeSet<Token>,
     overwritten: BTreeSet<Token>,
-    /// What the author of a token's act saw and knew of: what it replaced, at any distance.
+    /// What a token's act replaced, at any distance: whoever sees the token sees that they are over.
     replaced: BTreeMap<Token, BTreeSet<Token>>,
     logged: BTreeSet<Token>,
     /// Tokens that a provider without versions let us overwrite unseen: nobody can know of them.
@@ -132,15 +132,18 @@ impl Oracle {
             true => visible.difference(now).copied().collect(),
             false => BTreeSet::new(),
         };
-        let mut known = visible.clone();
-        for token in &visible {
-            known.extend(self.replaced.get(token).into_iter().flatten());
-        }
+        let closure = |tokens: &BTreeSet<Token>| {
+            let earlier = tokens.iter().filter_map(|token| self.replaced.get(token));
+            let earlier: BTreeSet<Token> = earlier.flatten().copied().collect();
+            tokens.union(&earlier).copied().collect::<BTreeSet<Token>>()
+        };
+        let known = closure(&visible);
+        let replaced = closure(&visible.difference(now).copied().collect());
         for token in &written {
             self.written
                 .entry(*token)
                 .or_insert_with(|| (entity, what.clone()));
-            self.replaced.insert(*token, known.clone());
+            self.replaced.insert(*token, replaced.clone());
         }
         self.by_entity.entry(entity).or_default().push(Act {
             at: self.acts,

@@ -48,6 +48,10 @@ pub(super) fn clash(world: &World, record: &Record, link: &Link) -> Conflict {
         base: None,
         hub: Some(Value::Null),
         remote: Some(json!("Theirs")),
+        anchor: serde_json::from_value(
+            json!({"kind": "zoned", "wall": "2026-03-02T09:00:00", "zone": "Europe/Berlin"}),
+        )
+        .ok(),
         winner: Some(conflict::Side::Remote),
         rule: conflict::Rule::LastWriter,
         resolved_at: None,

@@ -33,6 +33,7 @@ async fn settle(subject: &dyn Subject) -> anyhow::Result<Estate> {
         record: record.id.clone(),
         link: link.id.clone(),
         path: Some(FieldPath::master("title")),
+        anchor: None,
         base: None,
         hub: None,
         remote: None,

@@ -6,7 +6,7 @@ use model::{Content, series::cancelled};
 use serde_json::{Value, json};
 use sync::EditScope;
 use sync::ports::Store as _;
-use sync::state::{LinkState, Origin, Record};
+use sync::state::{LinkState, MemberRole, Origin, Record, TargetEdits};
 
 use crate::world::{World, fields, key, series, shared};
 
@@ -197,5 +197,32 @@ async fn an_edit_of_an_occurrence_that_nobody_has_pulled_saves_its_series_from_a
         assert_eq!(content.overrides[&key(7)]["title"], "Farewell", "{apart:?}");
         assert_eq!(shared(&world.only(1)), shared(&content));
         assert!(!world.only_record().await.deleted);
+    }
+}
+
+#[tokio::test]
+async fn a_question_about_an_occurrence_follows_its_series_when_that_moves() {
+    for mover in [0, 1] {
+        let world = World::new(&[Options::WHOLE, Options::PER_PART]).await;
+        let both = [(0, MemberRole::Both), (1, MemberRole::Both)];
+        world.mirror(&both, conflict::Rule::Ask, TargetEdits::Keep).await;
+        world.put(0, "a", series("Standup"));
+        world.settle().await;
+        world.set_own(0, 7, json!({"title": "Long standup"}));
+        world.set_own(1, 7, json!({"title": "Short standup"}));
+        world.settle().await;
+        let asked = world.conflicts().await;
+        assert_eq!(asked.len(), 1, "{asked:#?}");
+        world.edit(mover, |content| later(content, 12));
+        world.settle().await;
+        world
+            .engine
+            .resolve(&world.organization, &asked[0].id, sync::Resolution::Remote, api())
+            .await
+            .unwrap();
+        world.settle().await;
+        let noon = model::PartKey::occurrence("2026-01-07T12:00:00");
+        let titles = [0, 1].map(|side| world.only(side).overrides[&noon]["title"].clone());
+        assert_eq!(titles[0], titles[1], "{mover}");
     }
 }

@@ -111,6 +111,7 @@ impl Draw {
             record: self.record(),
             link: self.link(),
             path: self.chance(50).then(|| FieldPath::master("title")),
+            anchor: None,
             base: None,
             hub: Some(Value::Null),
             remote: Some(self.title()),

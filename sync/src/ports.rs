@@ -372,7 +372,7 @@ pub trait Store: Send + Sync {
     /// Applies all effects in one transaction, or none. With a fence, only while its job is still held.
     ///
     /// # Errors
-    /// `Stale` and `Fenced` leave the store as it was.
+    /// `Stale` and `Fenced` leave the store as it was. Of several stale rows `Stale` names any one.
     async fn commit(
         &self,
         organization: &OrganizationId,

@@ -276,7 +276,12 @@ impl Store for WatchedStore {
             .backing
             .whole(store.commit(organization, fence, effects))
             .await;
-        let full = || format!("commit {fence:?} {full} -> {answer:?}");
+        // Of several stale rows a store may name any one.
+        let told = answer.as_ref().map_err(|error| match error {
+            StoreError::Stale(_) => "stale".to_owned(),
+            other => format!("{other:?}"),
+        });
+        let full = || format!("commit {fence:?} {full} -> {told:?}");
         if answer.is_err() {
             self.watch.answered(full);
             return answer;

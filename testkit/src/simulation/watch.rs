@@ -407,7 +407,7 @@ impl Notes {
         for one in served {
             match one {
                 // An object that was made again under its id is in a later page.
-                Served::There(id) if self.asked_gone.contains(&(collection.clone(), id.clone())) => {}
+                Served::There(id) if self.was_gone(collection, id) => {}
                 Served::There(id) if !known.contains_key(id) => {
                     wrong.push(format!(
                         "{id} was shown before the cursor {cursor} of {collection} and is not held"
@@ -426,6 +426,14 @@ impl Notes {
             message,
         });
         self.violations.extend(found);
+    }
+
+    /// Whether the provider, asked for the object or for its series, said that it is gone.
+    fn was_gone(&self, place: &str, id: &RemoteId) -> bool {
+        self.asked_gone.iter().any(|(there, gone)| {
+            let rest = id.0.strip_prefix(&gone.0);
+            there == place && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        })
     }
 
     /// Whether somebody gave up a copy of the record that was never made.

@@ -191,14 +191,19 @@ impl State {
             served.overrides.retain(|key, _| keys.contains(key));
             served.overrides.extend(seen.object.content.overrides.clone());
             notes.served = served;
-        } else if let Some(mut record) = self.truth.content(collection, &seen.record) {
-            // A page may show an occurrence before its series.
-            let key = part_key(seen, &notes.served).or_else(|| part_key(seen, &record));
-            match key.map(|key| (record.overrides.remove(&key), key)) {
-                Some((Some(sparse), key)) => drop(notes.served.overrides.insert(key, sparse)),
-                Some((None, key)) => drop(notes.served.overrides.remove(&key)),
-                None => {}
-            }
+        } else if let Some(mut record) = self.truth.content(collection, &seen.record)
+            && let Some(key) = part_key(seen, &record)
+        {
+            // A page may show an occurrence before its series, which may have moved since that was shown.
+            let starts = (start(&record), start(&notes.served));
+            let shown_as = match &starts {
+                (Some(now), Some(then)) => series::moved(&key, now, then),
+                (Some(_) | None, _) => key.clone(),
+            };
+            match record.overrides.remove(&key) {
+                Some(sparse) => notes.served.overrides.insert(shown_as, sparse),
+                None => notes.served.overrides.remove(&shown_as),
+            };
         }
         Some(seen.object.clone())
     }
@@ -238,6 +243,10 @@ impl Seen {
         object.coverage = Coverage::Sparse;
         object
     }
+}
+
+fn start(content: &Content) -> Option<model::EventTime> {
+    series::time_field(&content.fields, "start")
 }
 
 /// The override that an object of its own is, named by the series' start in `series`.

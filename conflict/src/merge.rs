@@ -69,6 +69,22 @@ pub trait Support {
     fn writes(&self, field: &str) -> bool;
 }
 
+impl Sides<'_> {
+    /// Whether neither side changed a part.
+    fn is_quiet(&self, part: &PartKey) -> bool {
+        same(part, self.hub, self.base_hub) && same(part, self.remote, self.base_remote)
+    }
+}
+
+/// Whether two contents say the same of a part.
+fn same(part: &PartKey, one: &Content, other: &Content) -> bool {
+    if part.is_master() {
+        one.fields == other.fields
+    } else {
+        one.overrides.get(part) == other.overrides.get(part)
+    }
+}
+
 /// Merges both sides of a link.
 ///
 /// `held` are the paths that already wait for a person. Fields that the connector does not read are left alone.
@@ -92,7 +108,11 @@ pub fn merge(
             ..Merged::default()
         },
     };
-    for (part, fields) in run.parts(schema) {
+    for part in run.parts() {
+        if sides.is_quiet(&part) && !held.iter().any(|path| path.part == part) {
+            continue;
+        }
+        let fields = run.fields(schema, &part);
         if run.revived(&part, &fields) {
             continue;
         }
@@ -121,27 +141,41 @@ struct Run<'a> {
     merged: Merged,
 }
 
-impl Run<'_> {
-    /// The parts that any side knows, each with the fields that any side has there.
-    fn parts(&self, schema: &Schema) -> BTreeMap<PartKey, Vec<&'static FieldSpec>> {
-        let contents = [
+impl<'a> Run<'a> {
+    fn contents(&self) -> [&'a Content; 4] {
+        [
             self.sides.base_hub,
             self.sides.hub,
             self.sides.base_remote,
             self.sides.remote,
-        ];
-        let mut paths: Vec<FieldPath> = contents.iter().flat_map(|content| content.paths()).collect();
-        paths.sort();
-        paths.dedup();
-        let mut parts: BTreeMap<PartKey, Vec<&'static FieldSpec>> = BTreeMap::new();
-        for path in paths {
-            if let Some(spec) = schema.field(&path.field)
-                && self.support.reads(spec.name)
-            {
-                parts.entry(path.part).or_default().push(spec);
-            }
-        }
-        parts
+        ]
+    }
+
+    /// The parts that any side knows, in order.
+    fn parts(&self) -> BTreeSet<PartKey> {
+        let overrides = self
+            .contents()
+            .into_iter()
+            .flat_map(|content| content.overrides.keys());
+        std::iter::once(PartKey::MASTER)
+            .chain(overrides.cloned())
+            .collect()
+    }
+
+    /// The fields that any side has in a part, in order of their names, as far as the connector reads them.
+    fn fields(&self, schema: &Schema, part: &PartKey) -> Vec<&'static FieldSpec> {
+        let all = self
+            .contents()
+            .into_iter()
+            .filter_map(|content| match part.is_master() {
+                true => Some(&content.fields),
+                false => content.overrides.get(part),
+            });
+        let mut names: Vec<&str> = all.flat_map(|fields| fields.keys().map(String::as_str)).collect();
+        names.sort();
+        names.dedup();
+        let specs = names.into_iter().filter_map(|name| schema.field(name));
+        specs.filter(|spec| self.support.reads(spec.name)).collect()
     }
 
     fn hub_changed(&self, path: &FieldPath) -> bool {

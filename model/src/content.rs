@@ -1,5 +1,6 @@
 //! What a record says: the fields of its master and of each override.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -162,10 +163,39 @@ impl Content {
     /// The paths at which two contents differ, each once, in order.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<FieldPath> {
-        let mut paths: Vec<FieldPath> = self.paths().chain(other.paths()).collect();
-        paths.sort();
-        paths.dedup();
-        paths.retain(|path| self.get(path) != other.get(path));
-        paths
+        let mut found = Vec::new();
+        let mut compare = |part: &PartKey, one: &Fields, other: &Fields| {
+            let differing = in_step(one, other).filter(|(_, one, other)| one != other);
+            found.extend(differing.map(|(field, ..)| FieldPath {
+                part: part.clone(),
+                field: field.clone(),
+            }));
+        };
+        compare(&PartKey::MASTER, &self.fields, &other.fields);
+        let nothing = Fields::new();
+        for (part, one, other) in in_step(&self.overrides, &other.overrides) {
+            compare(part, one.unwrap_or(&nothing), other.unwrap_or(&nothing));
+        }
+        found
     }
+}
+
+/// Walks two maps in step: each key once, in order, with what either map has there.
+fn in_step<'a, K: Ord, V>(
+    one: &'a BTreeMap<K, V>,
+    other: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, Option<&'a V>, Option<&'a V>)> {
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (one.peek(), other.peek()) {
+            (Some((left, _)), Some((right, _))) => left.cmp(right),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let left = if order.is_le() { one.next() } else { None };
+        let right = if order.is_ge() { other.next() } else { None };
+        let key = left.or(right)?.0;
+        Some((key, left.map(|(_, value)| value), right.map(|(_, value)| value)))
+    })
 }

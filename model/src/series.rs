@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::content::{Content, FieldPath, Fields, PartKey};
@@ -12,7 +13,7 @@ use crate::time::EventTime;
 /// The typed time in a field, if there is one.
 #[must_use]
 pub fn time_field(fields: &Fields, name: &str) -> Option<EventTime> {
-    serde_json::from_value(fields.get(name)?.clone()).ok()
+    EventTime::deserialize(fields.get(name)?).ok()
 }
 
 /// The fields of a deleted occurrence.
@@ -161,13 +162,16 @@ pub fn moved(key: &PartKey, old: &EventTime, new: &EventTime) -> PartKey {
 /// be compared part by part only when their keys speak of the same start.
 #[must_use]
 pub fn aligned(content: &Content, like: &Content) -> Content {
+    if content.overrides.is_empty() {
+        return content.clone();
+    }
     let (Some(old), Some(new)) = (
         time_field(&content.fields, "start"),
         time_field(&like.fields, "start"),
     ) else {
         return content.clone();
     };
-    if old == new || content.overrides.is_empty() {
+    if old == new {
         return content.clone();
     }
     Content {

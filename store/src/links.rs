@@ -1,6 +1,7 @@
 //! Links: ties between records and remote objects, with their parts and originals.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use connector_sdk::{Known, RemoteId, RemoteVersion};
@@ -550,7 +551,7 @@ fn linked_query(part: &str) -> QueryBuilder<Engine> {
 fn linked(row: &Row) -> Result<Linked, StoreError> {
     Ok(Linked {
         link: read(row)?,
-        record: records::read(row)?,
+        record: Arc::new(records::read(row)?),
         part: PartKey::occurrence(get::<String>(row, "part")?),
     })
 }

@@ -1,6 +1,7 @@
 //! What a person can do about a link that stands still: approve, try again, or give up.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::{LinkId, OrganizationId};
 
@@ -131,7 +132,7 @@ impl Engine {
             side.set(&path, link.snapshots.hub.get(&path).cloned());
         }
         let (shared, local) = plan::split(record.kind, side, &link.local);
-        let mut subject = Subject::stored(record, vec![link.clone()]);
+        let mut subject = Subject::stored(Arc::unwrap_or_clone(record), vec![link.clone()]);
         let paths = subject.set_content(shared, &origin, self.desk.now_ms());
         link.local = local;
         link.held = BTreeSet::new();

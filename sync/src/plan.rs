@@ -1,5 +1,6 @@
 //! The plan of one link: a pure function from both sides and their snapshots to what is taken and what is sent.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use conflict::{Merged, Policy, Sides, Support};
@@ -30,9 +31,9 @@ pub struct Input<'a> {
 }
 
 /// What the connector can do with each field, as the merge asks it.
-struct Fields<'a>(&'a Capability);
+struct Asked<'a>(&'a Capability);
 
-impl Support for Fields<'_> {
+impl Support for Asked<'_> {
     fn reads(&self, field: &str) -> bool {
         self.0.reads(field)
     }
@@ -47,16 +48,19 @@ impl Support for Fields<'_> {
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Merged {
     let keys = key_start(input);
-    let align = |content: &Content| match (&keys, start(content)) {
-        (Some(keys), Some(own)) if *keys != own && !content.overrides.is_empty() => Content {
-            fields: content.fields.clone(),
-            overrides: series::rekeyed(content.overrides.clone(), &own, keys),
-        },
-        _ => content.clone(),
+    let (base_hub, hub) = (aligned(&input.snapshots.hub, &keys), aligned(input.hub, &keys));
+    let (base_remote, remote) = (
+        aligned(&input.snapshots.remote, &keys),
+        aligned(input.remote, &keys),
+    );
+    let idle = hub == base_hub && remote == base_remote && input.held.is_empty();
+    let projected = if idle {
+        // What the provider would hold of the hub's side is asked only where one side changed.
+        Cow::Borrowed(&*hub)
+    } else {
+        let projected = (input.project)(input.hub);
+        Cow::Owned(aligned(&projected, &keys).into_owned())
     };
-    let (base_hub, hub) = (align(&input.snapshots.hub), align(input.hub));
-    let (base_remote, remote) = (align(&input.snapshots.remote), align(input.remote));
-    let projected = align(&(input.project)(input.hub));
     let sides = Sides {
         base_hub: &base_hub,
         hub: &hub,
@@ -67,7 +71,7 @@ pub fn plan(input: &Input<'_>) -> Merged {
     let mut merged = conflict::merge(
         input.kind.schema(),
         sides,
-        &Fields(input.capability),
+        &Asked(input.capability),
         input.policy,
         &held(input, keys.as_ref()),
     );
@@ -77,8 +81,34 @@ pub fn plan(input: &Input<'_>) -> Merged {
     merged
 }
 
-/// The start that all override keys are brought to: the provider's where it alone moved, else the hub's.
+/// The content with its override keys as `keys` would have them.
+fn aligned<'a>(content: &'a Content, keys: &Option<EventTime>) -> Cow<'a, Content> {
+    if content.overrides.is_empty() {
+        return Cow::Borrowed(content);
+    }
+    match (keys, start(content)) {
+        (Some(keys), Some(own)) if *keys != own => Cow::Owned(Content {
+            fields: content.fields.clone(),
+            overrides: series::rekeyed(content.overrides.clone(), &own, keys),
+        }),
+        _ => Cow::Borrowed(content),
+    }
+}
+
+/// The start that all override keys are brought to: the provider's where it alone moved, else the hub's. `None` where
+/// there is none, or no key.
 fn key_start(input: &Input<'_>) -> Option<EventTime> {
+    let contents = [
+        input.hub,
+        input.remote,
+        &input.snapshots.hub,
+        &input.snapshots.remote,
+    ];
+    let plain = contents.into_iter().all(|content| content.overrides.is_empty())
+        && input.held.iter().all(|path| path.part.is_master());
+    if plain {
+        return None;
+    }
     let hub = start(input.hub);
     let remote = start(input.remote);
     let remote_moved = remote != start(&input.snapshots.remote);
@@ -137,6 +167,9 @@ fn own_keys(merged: &mut Merged, keys: &EventTime) {
 #[must_use]
 pub fn hub_side(record: &Record, link: &Link) -> Content {
     let mut side = record.content.clone();
+    if link.local.fields.is_empty() && link.local.overrides.is_empty() {
+        return side;
+    }
     let local = series::aligned(&link.local, &record.content);
     for path in local.paths().filter(|path| !is_anchor(link.kind, path)) {
         let cancelled = record

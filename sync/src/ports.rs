@@ -51,7 +51,7 @@ pub struct Linked {
     /// The link.
     pub link: Link,
     /// Its record.
-    pub record: Record,
+    pub record: Arc<Record>,
     /// The part that the remote id asked for belongs to.
     pub part: PartKey,
 }

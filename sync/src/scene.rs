@@ -143,7 +143,7 @@ impl Scene {
             return Some((key, view));
         }
         let mut view = object.over(before);
-        if object.coverage == Coverage::Full {
+        if object.coverage == Coverage::Full && !before.overrides.is_empty() {
             let mut own = before.clone();
             own.overrides.retain(|key, _| link.parts.contains_key(key));
             for (key, fields) in series::aligned(&own, &view).overrides {

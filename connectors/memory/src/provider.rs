@@ -190,6 +190,16 @@ impl MemoryProvider {
         state.collections.get(collection)?.records.get(id).map(visible)
     }
 
+    /// The ids of a collection's records, in order.
+    #[must_use]
+    pub fn records(&self, collection: &str) -> Vec<String> {
+        let state = self.lock();
+        let held = state.collections.get(collection);
+        held.into_iter()
+            .flat_map(|held| held.records.keys().cloned())
+            .collect()
+    }
+
     /// What all records of a collection say, by id.
     #[must_use]
     pub fn contents(&self, collection: &str) -> BTreeMap<String, Content> {

@@ -119,18 +119,18 @@ fn mailing(
     record: &str,
     write: impl FnOnce(&mut State) -> Result<Applied, Error>,
 ) -> Result<Applied, Error> {
-    let before = state.collection(collection, "push")?.records.get(record).cloned();
+    let before = state.collection(collection, "push")?.records.get(record);
+    let silenced = before.map(|before| before.silenced.clone()).unwrap_or_default();
+    let invited = before.map(Record::guests).unwrap_or_default();
     let outcome = write(state)?;
     let notifies = state.options.notifies;
     let after = state.collection(collection, "push")?.records.get_mut(record);
-    let invited = before.as_ref().map(Record::guests).unwrap_or_default();
     let mut people = invited.clone();
     if let Some(after) = after {
         let now = after.guests();
         after.silenced.extend(now.difference(&invited).cloned());
         people.extend(now);
     }
-    let silenced = before.map(|before| before.silenced).unwrap_or_default();
     state.mails += match notifies {
         Notifies::Never | Notifies::Suppressible => 0,
         Notifies::Existing => invited.difference(&silenced).count(),

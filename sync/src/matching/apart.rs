@@ -40,7 +40,7 @@ impl Engine {
                 let text = "the record has no other object; there is nothing to take apart";
                 return Err(EditError::Invalid(text.to_owned()));
             }
-            let (link, effects) = self.separated(linked.record, linked.link, others);
+            let (link, effects) = self.separated(&linked.record, linked.link, others);
             match self.desk.commit(organization, None, effects).await {
                 Err(StoreError::Stale(_)) => {}
                 outcome => {
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// The effects of taking a link out of its record.
-    fn separated(&self, record: Record, link: Link, others: Vec<Link>) -> (Link, Vec<Effect>) {
+    fn separated(&self, record: &Record, link: Link, others: Vec<Link>) -> (Link, Vec<Effect>) {
         let desk = &self.desk;
         let apart = |record: &RecordId, collection: &CollectionId| Effect::Pair {
             record: record.clone(),

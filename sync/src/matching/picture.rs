@@ -2,6 +2,7 @@
 //! run decides on the same picture, and carries nothing out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{CollectionId, OrganizationId, RecordId};
 
@@ -17,7 +18,7 @@ const BATCH: u32 = 500;
 /// What is where.
 #[derive(Default)]
 pub(crate) struct Picture {
-    records: BTreeMap<RecordId, Record>,
+    records: BTreeMap<RecordId, Arc<Record>>,
     places: BTreeMap<CollectionId, Place>,
 }
 
@@ -92,7 +93,7 @@ impl Picture {
 
     /// A record as it is by now.
     pub(crate) fn record(&self, id: &RecordId) -> Option<&Record> {
-        self.records.get(id)
+        self.records.get(id).map(|record| &**record)
     }
 
     /// One record was made of two.
@@ -106,7 +107,7 @@ impl Picture {
             }
         }
         self.records.remove(retired);
-        self.records.insert(kept.id.clone(), kept);
+        self.records.insert(kept.id.clone(), Arc::new(kept));
     }
 
     /// A record has a link in a collection, whose object is still to be made.

@@ -2,6 +2,7 @@
 //! and nothing of it stored or sent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use conflict::Clash;
 use model::{CollectionId, RecordId};
@@ -220,7 +221,7 @@ fn scene(run: &Run<'_>, collection: Collection, mirrors: &[Mirror]) -> Scene {
 /// The next write of a link that is not stored like this.
 fn planned_write(stage: Option<&(Run<'_>, Scene)>, record: Record, link: Link) -> Option<PlannedOperation> {
     let is_new = !link.is_there();
-    let work = Work::stored(link, record);
+    let work = Work::stored(link, Arc::new(record));
     let planned = match stage {
         Some((run, scene)) => run.planned_write(scene, &work),
         None if is_new => Some(PlannedOperation {

@@ -44,7 +44,7 @@ impl Run<'_> {
         let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
         let proposed = self.proposed(&work, pending);
         let write = to_write(&proposed, &work.link, &raws);
-        let sides = (&work.link, &work.record);
+        let sides = (&work.link, &*work.record);
         let sent = (&proposed.sent, proposed.action);
         if let Some(reason) = self.must_ask(scene, sides, facet, &write, sent).await? {
             return self.ask(work, reason).await;

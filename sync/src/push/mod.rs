@@ -6,6 +6,7 @@ mod next;
 mod outcome;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::{IntentId, LinkId};
 
@@ -56,8 +57,8 @@ impl Run<'_> {
     pub(crate) async fn scene_of(
         &self,
         link: &Link,
-        scenes: &mut CollectionCache<Scene>,
-    ) -> Result<Option<Scene>, Trouble> {
+        scenes: &mut CollectionCache<Arc<Scene>>,
+    ) -> Result<Option<Arc<Scene>>, Trouble> {
         if let Some(scene) = scenes.get(&link.collection) {
             return Ok(Some(scene.clone()));
         }
@@ -69,13 +70,17 @@ impl Run<'_> {
         else {
             return Ok(None);
         };
-        let scene = self.scene(collection).await?;
+        let scene = Arc::new(self.scene(collection).await?);
         scenes.insert(link.collection.clone(), scene.clone());
         Ok(Some(scene))
     }
 
     /// Brings one link to rest: writes what differs, as often as someone else is faster, within bounds.
-    async fn push_link(&mut self, id: &LinkId, scenes: &mut CollectionCache<Scene>) -> Result<(), Trouble> {
+    async fn push_link(
+        &mut self,
+        id: &LinkId,
+        scenes: &mut CollectionCache<Arc<Scene>>,
+    ) -> Result<(), Trouble> {
         let mut tries = 0;
         let mut parts = None;
         let mut looked = false;

@@ -1,6 +1,7 @@
 //! What has changed about a link and its record as one batch of effects, and the jobs that follow it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{ConnectionId, Content, JobId, PartKey};
 
@@ -17,10 +18,13 @@ impl Work {
         let action = self.action();
         let (id, now) = (self.record.id.clone(), self.record.updated_at);
         if action.is_some() {
-            self.record.version = self.next_version();
+            let version = self.next_version();
+            let record = Arc::make_mut(&mut self.record);
+            record.version = version;
+            let record = Box::new(record.clone());
             effects.push(match self.fresh {
-                true => Effect::CreateRecord(Box::new(self.record.clone())),
-                false => Effect::UpdateRecord(Box::new(self.record.clone())),
+                true => Effect::CreateRecord(record),
+                false => Effect::UpdateRecord(record),
             });
         }
         if self.dropped {
@@ -76,7 +80,7 @@ impl Work {
 
     fn history(&self, origin: &Origin) -> Vec<Effect> {
         history::entries(&history::Change {
-            before: (!self.fresh).then_some(&self.was.record),
+            before: (!self.fresh).then_some(&*self.was.record),
             after: &self.record,
             link: Some(history::LinkChange {
                 link: &self.link,

@@ -6,6 +6,7 @@ mod habits;
 mod remote;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use conflict::{Clash, Rule, Side};
@@ -25,7 +26,7 @@ pub(crate) use batch::{pending_link, push_job, push_job_for};
 #[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) link: Link,
-    pub(crate) record: Record,
+    pub(crate) record: Arc<Record>,
     fresh: bool,
     link_changed: bool,
     dropped: bool,
@@ -45,7 +46,7 @@ pub(crate) struct Work {
 /// What history compares with.
 #[derive(Clone)]
 struct Was {
-    record: Record,
+    record: Arc<Record>,
     local: Content,
     /// Whether the link had an object.
     there: bool,
@@ -53,7 +54,7 @@ struct Was {
 
 impl Work {
     /// A link and record as they are stored.
-    pub(crate) fn stored(link: Link, record: Record) -> Self {
+    pub(crate) fn stored(link: Link, record: Arc<Record>) -> Self {
         let was = Was {
             record: record.clone(),
             local: link.local.clone(),
@@ -129,7 +130,7 @@ impl Work {
         let mut work = Self {
             fresh: true,
             born: true,
-            ..Self::stored(link, record)
+            ..Self::stored(link, Arc::new(record))
         };
         work.raws.insert(PartKey::MASTER, object.raw.clone());
         for target in scene.targets.iter().filter(|_| !awaited) {
@@ -179,8 +180,9 @@ impl Work {
             return;
         }
         let version = self.next_version();
+        let record = Arc::make_mut(&mut self.record);
         for path in paths {
-            self.record.clocks.insert(
+            record.clocks.insert(
                 path.to_string(),
                 FieldClock {
                     version,
@@ -189,8 +191,8 @@ impl Work {
             );
             self.changed.insert(path);
         }
-        self.record.content = shared;
-        self.record.updated_at = now_ms;
+        record.content = shared;
+        record.updated_at = now_ms;
     }
 
     /// The version that the record will have once this is committed.
@@ -235,16 +237,18 @@ impl Work {
             version: self.next_version(),
             origin: Origin::Link(self.link.id.clone()),
         };
-        self.record.clocks.insert(DELETED.to_owned(), clock);
-        self.record.deleted = true;
-        self.record.updated_at = now_ms;
+        let record = Arc::make_mut(&mut self.record);
+        record.clocks.insert(DELETED.to_owned(), clock);
+        record.deleted = true;
+        record.updated_at = now_ms;
         self.died = true;
     }
 
     /// The record lives again because someone edited it.
     pub(crate) fn revive(&mut self, desk: &Desk, now_ms: i64, winner: Side) {
-        self.record.deleted = false;
-        self.record.updated_at = now_ms;
+        let record = Arc::make_mut(&mut self.record);
+        record.deleted = false;
+        record.updated_at = now_ms;
         self.died = false;
         self.born = true;
         self.link.removing = false;
@@ -320,7 +324,7 @@ impl Work {
     }
 
     /// The record's id.
-    pub(crate) const fn record_id(&self) -> &RecordId {
+    pub(crate) fn record_id(&self) -> &RecordId {
         &self.record.id
     }
 

@@ -68,10 +68,12 @@ impl Work {
             self.earlier_master = Some(was.clone());
         }
         let merged = scene.plan(&self.link, &self.record, remote);
-        let before = series::time_field(&self.link.snapshots.remote.fields, "start");
-        let after = series::time_field(&merged.base_remote.fields, "start");
-        if let (Some(before), Some(after)) = (before, after) {
-            self.rekey_parts(&before, &after);
+        if self.link.parts.len() > 1 {
+            let before = series::time_field(&self.link.snapshots.remote.fields, "start");
+            let after = series::time_field(&merged.base_remote.fields, "start");
+            if let (Some(before), Some(after)) = (before, after) {
+                self.rekey_parts(&before, &after);
+            }
         }
         let revived = self.record.deleted && merged.taken.iter().any(|path| self.is_edit(path));
         let (shared, local) = plan::split(self.link.kind, merged.hub, &self.link.local);
@@ -313,7 +315,8 @@ impl Work {
         }
         let snapshots = &mut self.link.snapshots;
         for content in [&mut snapshots.hub, &mut snapshots.remote] {
-            if let (Some(old), Some(new)) = (series::time_field(&content.fields, "start"), &sent_start)
+            if !content.overrides.is_empty()
+                && let (Some(old), Some(new)) = (series::time_field(&content.fields, "start"), &sent_start)
                 && old != *new
             {
                 content.overrides = series::rekeyed(std::mem::take(&mut content.overrides), &old, new);

@@ -1,5 +1,7 @@
 //! What a batch has changed so far, so that it can be undone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use connector_sdk::{Cursor, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, IntentId, JobId, LinkId, MirrorId, PartKey, RecordId};
@@ -15,7 +17,7 @@ use super::tenant::Tenant;
 pub(super) enum Was {
     /// Nothing was there where a record is now.
     NoRecord(RecordId),
-    Record(Box<Record>),
+    Record(Arc<Record>),
     NoLink(LinkId),
     Link(Box<Link>),
     Untouched(LinkId, Untouched),

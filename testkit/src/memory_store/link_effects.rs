@@ -16,14 +16,15 @@ impl Batch<'_> {
             return stale("one of the new records");
         }
         self.journal.push(Was::NoRecord(record.id.clone()));
-        self.tenant.records.insert(record.id.clone(), record);
+        self.tenant.records.insert(record.id.clone(), record.into());
         Ok(())
     }
 
     pub(super) fn update_record(&mut self, record: Box<Record>) -> Result<(), StoreError> {
         match self.tenant.records.get_mut(&record.id) {
             Some(stored) if stored.version == record.version - 1 => {
-                self.journal.push(Was::Record(std::mem::replace(stored, record)));
+                self.journal
+                    .push(Was::Record(std::mem::replace(stored, record.into())));
                 Ok(())
             }
             _ => stale(&record.id),

@@ -78,7 +78,7 @@ impl Tenant {
 
     fn with_record(&self, link: &Link, part: PartKey) -> Option<Linked> {
         Some(Linked {
-            record: self.records.get(&link.record)?.as_ref().clone(),
+            record: self.records.get(&link.record)?.clone(),
             link: link.clone(),
             part,
         })

@@ -1,6 +1,7 @@
 //! The rows of one organization.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use connector_sdk::RemoteId;
@@ -12,12 +13,13 @@ use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Mirror, P
 
 use super::links::Links;
 
-/// The rows of one organization. Rows are boxed where effects bring them boxed: they move in and out uncopied.
+/// The rows of one organization. Rows are boxed where effects bring them boxed: they move in and
+/// out uncopied. Records are shared with whoever reads them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tenant {
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) collections: BTreeMap<CollectionId, Collection>,
-    pub(super) records: BTreeMap<RecordId, Box<Record>>,
+    pub(super) records: BTreeMap<RecordId, Arc<Record>>,
     pub(super) links: Links,
     pub(super) raws: BTreeMap<LinkId, BTreeMap<PartKey, Bytes>>,
     pub(super) intents: BTreeMap<IntentId, Box<Intent>>,

@@ -29,7 +29,7 @@ impl World {
         let object = format!("p{at}, {} {} ({:?})", write.collection, write.id, write.action);
         let content = write.before.as_ref().or(write.after.as_ref());
         let entity = content.and_then(token::entity);
-        let capability = self.sides[at].provider.connector().capability(self.kind());
+        let capability = self.sides[at].connector.capability(self.kind());
         // Guests whom somebody added since the hub looked cannot be known of where a write cannot be conditional.
         let known = capability.conditional == Conditional::Version;
         if write.mailed && known && !entity.is_some_and(|entity| self.approved.contains(&(at, entity))) {
@@ -59,7 +59,7 @@ impl World {
             return;
         }
         let side = &self.sides[at];
-        let capability = side.provider.connector().capability(self.kind());
+        let capability = side.connector.capability(self.kind());
         // A delete of a series cannot be made conditional on its occurrences where these are objects of their own.
         let apart = capability.series != SeriesModel::Whole
             && write.action == Act::Delete

@@ -143,7 +143,7 @@ impl World {
     fn is_final_there(&self, link: &Link) -> bool {
         let side = self.sides.iter().find(|side| side.connection == link.connection);
         side.is_some_and(|side| {
-            let capability = side.provider.connector().capability(link.kind);
+            let capability = side.connector.capability(link.kind);
             capability.series == SeriesModel::Instances
         })
     }
@@ -438,13 +438,13 @@ impl Side {
             access: Access::ReadWrite,
             fields: Fields::new(),
         };
-        let projected = self.provider.connector().project(&collection, content);
+        let projected = self.connector.project(&collection, content);
         self.provider.normalise(&projected)
     }
 
     /// Whether the hub keeps this field and the provider's in agreement.
     fn compares(&self, kind: Kind, field: &str) -> bool {
-        let capability = self.provider.connector().capability(kind);
+        let capability = self.connector.capability(kind);
         let kept = !["uid", "sequence", "created_at", "updated_at"].contains(&field);
         let guests = field == "attendees" && capability.notifies == Notifies::Always;
         kept && !guests && capability.reads(field) && capability.writes(field)

@@ -102,7 +102,7 @@ impl World {
 
     /// Whether the hub writes this field to the provider at all.
     fn holds(&self, side: usize, field: &str) -> bool {
-        let capability = self.sides[side].provider.connector().capability(self.kind());
+        let capability = self.sides[side].connector.capability(self.kind());
         let guests = field == "attendees" && capability.notifies == Notifies::Always;
         capability.writes(field) && !guests
     }
@@ -147,9 +147,14 @@ impl World {
     }
 
     pub(crate) fn pick_object(&self, side: usize, collection: &str, pick: u32) -> Option<(String, Content)> {
-        let contents = self.sides[side].provider.contents(collection);
-        let at = pick as usize % contents.len().max(1);
-        contents.into_iter().nth(at)
+        let provider = &self.sides[side].provider;
+        let mut ids = provider.records(collection);
+        if ids.is_empty() {
+            return None;
+        }
+        let id = ids.swap_remove(pick as usize % ids.len());
+        let content = provider.content(collection, &id)?;
+        Some((id, content))
     }
 
     /// A client of the API does something, at once or slowly.

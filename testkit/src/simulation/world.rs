@@ -38,6 +38,8 @@ const ENDLESS: u32 = 200_000;
 /// One provider and its connection.
 pub(crate) struct Side {
     pub(crate) provider: SimProvider,
+    /// The connector to it as it is, with nothing planted and nobody watching.
+    pub(crate) connector: Arc<dyn connector_sdk::Connector>,
     pub(crate) connection: ConnectionId,
     /// The collection that mirrors join, as the hub knows it.
     pub(crate) main: CollectionId,
@@ -166,7 +168,8 @@ impl World {
             provider.add_collection(ASIDE);
             let connection = ConnectionId::new(1, at as u128);
             planted.provider(&provider);
-            let planted = planted.connector(provider.connector());
+            let plain = provider.connector();
+            let planted = planted.connector(plain.clone());
             let connector = WatchedConnector::new(planted, connection.clone(), watch.clone());
             connectors.insert(
                 connection.clone(),
@@ -175,6 +178,7 @@ impl World {
             disk.add_connection(new_connection(&organization, &connection));
             sides.push(Side {
                 provider,
+                connector: plain,
                 connection,
                 main: CollectionId::new(1, at as u128),
                 last_poll: time.now_ms(),

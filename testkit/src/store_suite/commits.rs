@@ -183,7 +183,7 @@ pub async fn what_is_written_reads_back_as_it_was(subject: &dyn Subject) -> anyh
         .link(org, &link.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("the link is not there"))?;
-    ensure!(linked.link == link && linked.record == record && linked.part == PartKey::MASTER);
+    ensure!(linked.link == link && *linked.record == record && linked.part == PartKey::MASTER);
     ensure!(store.conflict(org, &conflict.id).await? == Some(conflict));
     ensure!(store.open_intents(org, &world.connection.id).await? == std::slice::from_ref(&intent));
     let collection = store.collection(org, &world.work.id).await?;

@@ -1,6 +1,8 @@
 //! What joining two records asks of a store: who is in a collection, who has the same UID, what people decided, and a
 //! batch that waits for writes on their way.
 
+use std::sync::Arc;
+
 use anyhow::ensure;
 use model::FieldPath;
 use serde_json::json;
@@ -39,7 +41,10 @@ pub async fn members_come_with_their_link_in_order_of_the_records(
         if page.is_empty() {
             break;
         }
-        found.extend(page.into_iter().map(|linked| (linked.record, linked.link)));
+        found.extend(
+            page.into_iter()
+                .map(|linked| (Arc::unwrap_or_clone(linked.record), linked.link)),
+        );
     }
     ensure!(found == wanted, "{found:#?}");
     Ok(())
@@ -66,7 +71,7 @@ pub async fn records_are_found_by_their_uid(subject: &dyn Subject) -> anyhow::Re
     store.commit(org, None, effects).await?;
     let ask = |uid: &str| [uid.to_owned(), "nobody".to_owned()];
     let found = store.with_uid(org, &world.work.id, &ask("u1")).await?;
-    ensure!(found.len() == 1 && found[0].record == one && found[0].link == link);
+    ensure!(found.len() == 1 && *found[0].record == one && found[0].link == link);
     ensure!(store.with_uid(org, &world.home.id, &ask("u1")).await?.is_empty());
     ensure!(store.with_uid(org, &world.work.id, &[]).await?.is_empty());
     let mut renamed = Record { version: 2, ..one };

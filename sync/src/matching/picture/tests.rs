@@ -42,7 +42,9 @@ fn picture(records: Vec<(Record, &[u8])>) -> Picture {
             let place = picture.places.entry(place(*name)).or_default();
             place.members.insert(record.id.clone(), true);
         }
-        picture.records.insert(record.id.clone(), record);
+        picture
+            .records
+            .insert(record.id.clone(), std::sync::Arc::new(record));
     }
     picture
 }

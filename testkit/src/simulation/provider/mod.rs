@@ -230,6 +230,12 @@ impl SimProvider {
         self.lock().truth.content(collection, id)
     }
 
+    /// The ids of a collection's records, in order.
+    #[must_use]
+    pub fn records(&self, collection: &str) -> Vec<String> {
+        self.lock().truth.records(collection)
+    }
+
     /// What all records of a collection say, by id.
     #[must_use]
     pub fn contents(&self, collection: &str) -> BTreeMap<String, Content> {

@@ -102,8 +102,9 @@ fn create(
         collection,
         Write {
             intent: name,
+            kind: write.kind,
+            part: write.part.clone(),
             action: Action::Create { content },
-            ..write.clone()
         },
     )?;
     let Applied::Stored(object) = &made else {
@@ -179,15 +180,7 @@ fn update(
         content,
         changed: named,
     };
-    send(
-        state,
-        ctx,
-        collection,
-        Write {
-            action,
-            ..write.clone()
-        },
-    )?;
+    send(state, ctx, collection, with_action(write, action))?;
     if state.quirks.whole_put && write.part.is_master() {
         let raw = raw_of(write);
         let vendor = raw.map(|raw| raw.vendor).unwrap_or_default();
@@ -241,10 +234,7 @@ fn delete(
         state,
         ctx,
         collection,
-        Write {
-            action: Action::Delete { target },
-            ..write.clone()
-        },
+        with_action(write, Action::Delete { target }),
     )?;
     state.absorb(shelf, &record);
     note(
@@ -257,6 +247,15 @@ fn delete(
         earlier,
     );
     Ok(Applied::Gone)
+}
+
+fn with_action(write: &Write, action: Action) -> Write {
+    Write {
+        intent: write.intent.clone(),
+        kind: write.kind,
+        part: write.part.clone(),
+        action,
+    }
 }
 
 /// Hands a write to the reference provider, which lays it out. Conditions were looked at before.

@@ -7,8 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Field values by name. Three states: absent (not said), `null` (cleared), a value.
-pub type Fields = BTreeMap<String, Value>;
+pub use crate::fields::Fields;
 
 /// Which part of a record a value belongs to: the master, or the override of the occurrence that was to start at
 /// the key's wall time (in the master's zone; `2026-01-05T09:00:00`, or `2026-01-05` for an all-day series).
@@ -152,10 +151,15 @@ impl Content {
     }
 
     /// Keeps only the values whose path the predicate accepts.
-    pub fn retain(&mut self, mut keep: impl FnMut(&PartKey, &str) -> bool) {
-        self.fields.retain(|field, _| keep(&PartKey::MASTER, field));
+    pub fn retain(&mut self, keep: impl Fn(&PartKey, &str) -> bool) {
+        let thin_out = |part: &PartKey, fields: &mut Fields| {
+            if !fields.keys().all(|field| keep(part, field)) {
+                fields.retain(|field, _| keep(part, field));
+            }
+        };
+        thin_out(&PartKey::MASTER, &mut self.fields);
         self.overrides.retain(|part, fields| {
-            fields.retain(|field, _| keep(part, field));
+            thin_out(part, fields);
             !fields.is_empty()
         });
     }
@@ -165,6 +169,9 @@ impl Content {
     pub fn differences(&self, other: &Self) -> Vec<FieldPath> {
         let mut found = Vec::new();
         let mut compare = |part: &PartKey, one: &Fields, other: &Fields| {
+            if one.is_shared_with(other) {
+                return;
+            }
             let differing = in_step(one, other).filter(|(_, one, other)| one != other);
             found.extend(differing.map(|(field, ..)| FieldPath {
                 part: part.clone(),

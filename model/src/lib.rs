@@ -9,6 +9,7 @@ pub mod contact;
 pub mod content;
 pub mod event;
 pub mod expand;
+mod fields;
 pub mod id;
 pub mod kind;
 mod record;

@@ -65,11 +65,11 @@ impl Engine {
             Effect::ExpectNoIntent(link.id.clone()),
             apart(&record.id, &link.collection),
         ];
-        let remaining = without(&record, &link, &others, desk.now_ms());
+        let remaining = without(record, &link, &others, desk.now_ms());
         let changed = record.content.differences(&remaining.content);
         effects.push(Effect::UpdateRecord(Box::new(remaining.clone())));
         effects.extend(history::entries(&Change {
-            before: Some(&record),
+            before: Some(record),
             after: &remaining,
             link: Some(LinkChange {
                 link: &link,
@@ -95,9 +95,9 @@ impl Engine {
             });
             return (link, effects);
         }
-        let (own, link) = alone(desk, &record, link);
+        let (own, link) = alone(desk, record, link);
         effects.push(Effect::CreateRecord(Box::new(own.clone())));
-        effects.extend(history::taken_out(&record, &own, &Origin::Hub));
+        effects.extend(history::taken_out(record, &own, &Origin::Hub));
         effects.push(Effect::UpdateLink(Box::new(link.clone())));
         effects.extend(others.iter().map(|other| apart(&own.id, &other.collection)));
         effects.push(entry(FeedAction::Created, &own, &[]));

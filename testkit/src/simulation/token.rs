@@ -40,7 +40,7 @@ pub const fn time(n: u32) -> (Token, i8, i8) {
 pub fn of_content(content: &Content) -> BTreeSet<Token> {
     let mut found = BTreeSet::new();
     let parts = std::iter::once(&content.fields).chain(content.overrides.values());
-    for value in parts.flat_map(std::collections::BTreeMap::values) {
+    for value in parts.flat_map(|fields| fields.values()) {
         collect(value, &mut found);
     }
     found

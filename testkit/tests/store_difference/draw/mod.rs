@@ -258,7 +258,7 @@ fn collection(organization: &OrganizationId, number: u32, object: u32, connectio
             kind: Kind::Event,
             name: format!("Calendar {number}"),
             access: Access::ReadWrite,
-            fields: BTreeMap::new(),
+            fields: model::Fields::new(),
         },
         cursor: None,
         enumerated_at: None,

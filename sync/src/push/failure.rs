@@ -97,7 +97,12 @@ impl Run<'_> {
             | ErrorKind::CursorExpired
             | ErrorKind::Invalid
             | ErrorKind::Unsupported
-            | ErrorKind::BadSignature => self.refuse(work, error.to_string(), Some(&intent.id)).await,
+            | ErrorKind::BadSignature => {
+                // An earlier try of a create may take effect yet: then its object is no stranger's.
+                let over = intent.action != IntentAction::Create || !again;
+                self.refuse(work, error.to_string(), over.then_some(&intent.id))
+                    .await
+            }
         }
     }
 }

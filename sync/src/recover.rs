@@ -43,9 +43,41 @@ impl Run<'_> {
             match intent.action {
                 IntentAction::Create => drop(self.recover_create(&scene, &intent).await?),
                 IntentAction::Update | IntentAction::Delete => {
-                    self.look_again(&scene, &intent).await?;
+                    let moved_on = self.look_again(&scene, &intent).await?;
+                    if !moved_on && intent.action == IntentAction::Update {
+                        self.expect_late(&scene, &intent).await?;
+                    }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// An update that is not there although its answer was lost may take effect yet. What it sent is no stranger's edit.
+    async fn expect_late(&self, scene: &Scene, intent: &Intent) -> Result<(), Trouble> {
+        let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+            return Ok(());
+        };
+        let mut work = Work::stored(linked.link, linked.record);
+        work.expect_late(scene, intent, self.desk.now_ms() + self.desk.settings.doubt_ms);
+        match self.commit(work.into_effects(&Origin::Hub)).await {
+            // Somebody has written it since.
+            Err(StoreError::Stale(_)) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Other updates of the same object may be in doubt beside this write.
+    async fn expect_others(&self, scene: &Scene, intent: &Intent) -> Result<(), Trouble> {
+        let store = &self.desk.store;
+        let open = store
+            .open_intents(&self.organization, &self.connection.id)
+            .await?;
+        let others = open.iter().filter(|other| {
+            other.link == intent.link && other.id != intent.id && other.action == IntentAction::Update
+        });
+        for other in others {
+            self.expect_late(scene, other).await?;
         }
         Ok(())
     }
@@ -216,6 +248,7 @@ impl Run<'_> {
         let Some(facet) = scene.provider.connector.pull() else {
             return Ok(false);
         };
+        self.expect_others(scene, intent).await?;
         // An occurrence without an object of its own: its id derives from the series, so writing it again cannot make
         // a second one. Its series is looked at, which may have moved.
         let parts = &linked.link.parts;

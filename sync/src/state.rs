@@ -211,6 +211,13 @@ pub struct Traits {
     /// may not have known of, even where the provider cannot hold it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rested: Option<i64>,
+    /// Fingerprints of values that an update sent whose answer was lost, and that were not there when it was looked for:
+    /// a slow provider may carry it out yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<u64>,
+    /// Until when that is expected, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_until: Option<i64>,
 }
 
 /// What a provider was seen to do: it turned one value of a field into another. Both as fingerprints.

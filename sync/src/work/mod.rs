@@ -3,6 +3,7 @@
 mod batch;
 mod budget;
 mod habits;
+mod late;
 mod remote;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use run::Route;
 
+pub(crate) use keys::is_likely;
 pub(crate) use run::backfill;
 
 /// Why two records are taken for the same thing.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use connector_sdk::{Applied, Change, ErrorKind, RemoteId, RemoteObject};
+use connector_sdk::{Applied, Change, Conditional, ErrorKind, Notifies, RemoteId, RemoteObject};
 use model::{CollectionId, PartKey};
 
 use crate::engine::{Run, Trouble};
 use crate::hold::Tally;
+use crate::matching::is_likely;
 use crate::observe::Pulling;
 use crate::ports::{Effect, Linked, StoreError};
-use crate::push::{Outcome, to_write};
+use crate::push::{Outcome, Pending, to_write};
 use crate::scene::Scene;
 use crate::state::{CollectionCache, Intent, IntentAction, Link, LinkState, Origin};
 use crate::work::Work;
@@ -188,7 +189,8 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// A create that the provider cannot be asked about: the one stranger with its name and time is what it made.
+    /// A create that the provider cannot be asked about: the stranger with its UID is what it made, however it was
+    /// edited since; else the one with its name and time.
     async fn recognise(
         &mut self,
         scene: &Scene,
@@ -196,13 +198,15 @@ impl Run<'_> {
         strangers: &mut Vec<&RemoteObject>,
     ) -> Result<(), Trouble> {
         let sent = scene.project(&intent.sent);
-        let alike = |object: &RemoteObject| {
-            let same = |field: &str| object.content.fields.get(field) == sent.fields.get(field);
-            same("title") && same("display_name") && same("start")
+        let alike = |object: &RemoteObject| is_likely(object.kind, &sent, &object.content);
+        let uid = sent.fields.get("uid");
+        let named = |object: &RemoteObject| uid.is_some() && object.content.fields.get("uid") == uid;
+        let only = |found: &dyn Fn(&RemoteObject) -> bool| {
+            let mut found = (0..strangers.len()).filter(|at| found(strangers[*at]));
+            found.next().filter(|_| found.next().is_none())
         };
-        let found: Vec<usize> = (0..strangers.len()).filter(|at| alike(strangers[*at])).collect();
-        if let [at] = found.as_slice() {
-            let object = strangers.remove(*at);
+        if let Some(at) = only(&named).or_else(|| only(&alike)) {
+            let object = strangers.remove(at);
             self.summary.written += 1;
             self.finish(scene, intent, Outcome::Found(Box::new(object.clone())))
                 .await?;
@@ -306,6 +310,61 @@ impl Run<'_> {
         let remote = &scene.collection.remote;
         let changes = facet.fetch(&scene.provider.ctx, remote, ids).await?;
         self.take_fetched(scene, &changes, None).await
+    }
+
+    /// Looks at what a write is about to go over, where its condition does not cover that: edits since the last pull
+    /// would be lost without a word, guests be mailed. Whether there were any; they are taken in.
+    pub(crate) async fn looks_different(
+        &mut self,
+        scene: &Scene,
+        work: &Work,
+        pending: &Pending,
+    ) -> Result<bool, Trouble> {
+        if pending.action == IntentAction::Create {
+            return Ok(false);
+        }
+        let link = &work.link;
+        let unguarded = scene.capability.conditional == Conditional::None;
+        let master = pending.part.is_master();
+        // An occurrence's own object says nothing of whom its series invites.
+        let mails = scene.capability.notifies == Notifies::Always && !master;
+        let looked_at = |part: &PartKey| {
+            let covered = *part == pending.part || (master && pending.action == IntentAction::Delete);
+            (unguarded && covered) || (mails && part.is_master())
+        };
+        let parts = link.parts.iter().filter(|(part, _)| looked_at(part));
+        let ids: Vec<RemoteId> = parts.map(|(_, remote)| remote.id.clone()).collect();
+        let Some(facet) = scene.provider.connector.pull().filter(|_| !ids.is_empty()) else {
+            return Ok(false);
+        };
+        let remote = &scene.collection.remote;
+        let mut changes = match facet.fetch(&scene.provider.ctx, remote, &ids).await {
+            // The write will say so, too.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                return Ok(false);
+            }
+            changes => changes?,
+        };
+        changes.retain(|change| match change {
+            Change::Present(object) => scene
+                .remote_view(link, object)
+                .is_some_and(|(_, view)| view != link.snapshots.remote),
+            Change::Unreadable { .. } => true,
+            Change::Deleted(_) | Change::Unchanged(_) => false,
+        });
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        self.take_fetched(scene, &changes, None).await?;
+        let unreadable = |change: &Change| matches!(change, Change::Unreadable { .. });
+        let now = self.desk.store.link(&self.organization, &link.id).await?;
+        // What the hub cannot take in must not keep it from writing for ever.
+        let same = now.is_some_and(|now| {
+            now.link.snapshots == link.snapshots
+                && now.link.parts == link.parts
+                && now.record.version == work.record.version
+        });
+        Ok(!same || changes.iter().any(unreadable))
     }
 
     /// Takes in objects that were asked for by name.

@@ -4,10 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use connector_sdk::{Change, Coverage, RemoteId, RemoteObject};
-use model::PartKey;
+use model::{PartKey, series};
 
 use crate::engine::{Run, Trouble};
 use crate::observe::Draft;
+use crate::occurrence;
 use crate::scene::Scene;
 
 /// How many objects are asked for at once.
@@ -183,7 +184,8 @@ impl Draft {
         })
     }
 
-    /// The master of the series of which this override's object says something new, if it is not among `seen`.
+    /// The master of the series of which this override's object says something new, or that had no such occurrence when
+    /// it was last read (it was moved since), if it is not among `seen`.
     fn strange_master<'a>(
         &'a self,
         scene: &Scene,
@@ -193,13 +195,18 @@ impl Draft {
         let Change::Present(object) = change else {
             return None;
         };
-        let series = &object.series.as_ref()?.series;
+        let part = object.series.as_ref()?;
         let (master, (at, _)) = self
             .index
-            .get_key_value(series)
-            .filter(|_| !seen.contains(series))?;
+            .get_key_value(&part.series)
+            .filter(|(id, _)| !seen.contains(id))?;
         let link = &self.sheet.works[*at].link;
-        scene.is_strange(link, object, &BTreeSet::new()).then_some(master)
+        let there = &link.snapshots.remote;
+        let key = part
+            .original_start
+            .part_key(&series::time_field(&there.fields, "start")?);
+        let new = !occurrence::exists(there, &key);
+        (new || scene.is_strange(link, object, &BTreeSet::new())).then_some(master)
     }
 
     /// The master of the series of which this tombstone's object was an override.

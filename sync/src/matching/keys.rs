@@ -1,7 +1,7 @@
 //! By what records are told to be the same thing.
 
 use jiff::tz::TimeZone;
-use model::{EventTime, Kind, series};
+use model::{Content, EventTime, Fields, Kind, series};
 use serde_json::Value;
 
 use super::Reason;
@@ -12,7 +12,7 @@ use crate::state::Record;
 pub(crate) fn candidate_keys(record: &Record) -> (Reason, Vec<String>) {
     match record.kind {
         Kind::Event => (Reason::TitleAndTime, title_and_time(record).into_iter().collect()),
-        Kind::Contact => (Reason::Address, addresses(record)),
+        Kind::Contact => (Reason::Address, addresses(&record.content.fields)),
         // Calendars are collections; they are never members of a mirror.
         Kind::Calendar => (Reason::Uid, Vec::new()),
     }
@@ -20,28 +20,57 @@ pub(crate) fn candidate_keys(record: &Record) -> (Reason, Vec<String>) {
 
 fn title_and_time(record: &Record) -> Option<String> {
     let fields = &record.content.fields;
-    let title = fields.get("title")?.as_str()?;
-    // Whatever else two programs make of a title, they keep its words.
-    let title = title
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .to_lowercase();
-    if title.is_empty() {
-        return None;
-    }
-    let start = match series::time_field(fields, "start")? {
-        // Providers name zones differently; the moment is the same.
-        zoned @ EventTime::Zoned { .. } => zoned.instant(&TimeZone::UTC).to_string(),
-        floating @ EventTime::Floating { .. } => floating.wall().to_string(),
-        date @ EventTime::Date { .. } => date.wall().date().to_string(),
-    };
+    let title = words(fields, "title").filter(|title| !title.is_empty())?;
+    let start = moment(fields)?;
     let rule = fields.get("recurrence").map(Value::to_string).unwrap_or_default();
     Some(format!("{start}\n{rule}\n{title}"))
 }
 
-fn addresses(record: &Record) -> Vec<String> {
-    let emails = record.content.fields.get("emails").and_then(Value::as_array);
+/// A title or name as different programs would agree on: whatever else two of them make of it, they keep its words.
+fn words(fields: &Fields, name: &str) -> Option<String> {
+    let text = fields.get(name)?.as_str()?;
+    Some(
+        text.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .to_lowercase(),
+    )
+}
+
+/// When an event begins. Providers name zones differently; the moment is the same.
+fn moment(fields: &Fields) -> Option<String> {
+    Some(match series::time_field(fields, "start")? {
+        zoned @ EventTime::Zoned { .. } => zoned.instant(&TimeZone::UTC).to_string(),
+        floating @ EventTime::Floating { .. } => floating.wall().to_string(),
+        date @ EventTime::Date { .. } => date.wall().date().to_string(),
+    })
+}
+
+/// Whether an object may be what was made of `sent`, by its name and time: names may come back cut short.
+pub(crate) fn is_likely(kind: Kind, sent: &Content, object: &Content) -> bool {
+    let (sent, found) = (&sent.fields, &object.fields);
+    let name = match kind {
+        Kind::Event | Kind::Calendar => "title",
+        Kind::Contact => "display_name",
+    };
+    let (told, name) = (words(sent, name), words(found, name));
+    let certain = match kind {
+        Kind::Event => moment(sent).is_some() && moment(sent) == moment(found),
+        Kind::Contact => {
+            let known = addresses(sent);
+            addresses(found).iter().any(|address| known.contains(address))
+        }
+        Kind::Calendar => false,
+    };
+    let cut = match (&told, &name) {
+        (Some(told), Some(name)) => !name.is_empty() && told.starts_with(name.as_str()),
+        (None, _) | (_, None) => false,
+    };
+    (told == name && moment(sent) == moment(found)) || (certain && cut)
+}
+
+fn addresses(fields: &Fields) -> Vec<String> {
+    let emails = fields.get("emails").and_then(Value::as_array);
     let addresses = emails
         .into_iter()
         .flatten()

@@ -38,6 +38,9 @@ impl Run<'_> {
             self.read_anew(scene, &work.link, &pending.part).await?;
             return Ok(Ended::Again);
         }
+        if self.looks_different(scene, &work, &pending).await? {
+            return Ok(Ended::Again);
+        }
         if pending.action == IntentAction::Create && self.join_twin(scene, &work).await? {
             return Ok(Ended::Again);
         }

@@ -17,7 +17,7 @@ use crate::state::{CollectionCache, IntentAction, Link, Origin};
 use crate::work::{Work, push_job};
 
 pub(crate) use intent::to_write;
-pub(crate) use next::Step;
+pub(crate) use next::{Pending, Step};
 pub(crate) use outcome::Outcome;
 
 /// Links that one round of a push reads.

@@ -88,6 +88,9 @@ impl Run<'_> {
         if scene.capability.series.has_part_objects() {
             outlived(hub, link, &mut send);
         }
+        if scene.capability.series == SeriesModel::Instances {
+            cancelled_already(hub, link, &mut send);
+        }
         send.retain(|path| !scene.keeps_back(link, record, &path.to_string()));
         (send, !merged.taken.is_empty())
     }
@@ -182,4 +185,13 @@ fn outlived(hub: &Content, link: &Link, send: &mut BTreeSet<FieldPath>) {
             });
         }
     }
+}
+
+/// Where a cancelled occurrence is no object, nothing can be said of one but that it is cancelled: whatever else the hub
+/// knows of it stays here.
+fn cancelled_already(hub: &Content, link: &Link, send: &mut BTreeSet<FieldPath>) {
+    let there = series::aligned(&link.snapshots.remote, hub);
+    let cancelled =
+        |content: &Content, part: &PartKey| content.overrides.get(part).is_some_and(series::is_cancelled);
+    send.retain(|path| !cancelled(hub, &path.part) || !cancelled(&there, &path.part));
 }

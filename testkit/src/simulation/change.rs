@@ -5,7 +5,7 @@ use model::{Content, EventTime, FieldPath, Fields, Kind, PartKey, series};
 use serde_json::{Value, json};
 
 use super::oracle::Oracle;
-use super::token;
+use super::token::{self, PEOPLE};
 
 /// One person's change of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub fn fresh(kind: Kind, as_series: bool, pick: u32, oracle: &mut Oracle) -> Con
     let title = format!("{entity} {}", oracle.fresh_text());
     let mut fields = Fields::from([
         (names.name.to_owned(), json!(title)),
-        ("uid".to_owned(), json!(format!("{entity}@people.example"))),
+        ("uid".to_owned(), json!(format!("{entity}{PEOPLE}"))),
     ]);
     if kind == Kind::Event {
         let (minute, second) = oracle.fresh_time();
@@ -235,7 +235,7 @@ fn daily(count: u32) -> Value {
 }
 
 fn person(kind: Kind, text: &str) -> Value {
-    let address = format!("{text}@people.example");
+    let address = format!("{text}{PEOPLE}");
     match kind {
         Kind::Contact => json!({"address": address}),
         Kind::Event | Kind::Calendar => {

@@ -30,8 +30,10 @@ impl World {
         let content = write.before.as_ref().or(write.after.as_ref());
         let entity = content.and_then(token::entity);
         let capability = self.sides[at].connector.capability(self.kind());
-        // Guests whom somebody added since the hub looked cannot be known of where a write cannot be conditional.
-        let known = capability.conditional == Conditional::Version;
+        // Guests whom somebody added since the hub looked cannot be known of where a write cannot be conditional; nor can
+        // guests of the series where an occurrence is an object of its own.
+        let apart = capability.series != SeriesModel::Whole && !write.part.is_master();
+        let known = capability.conditional == Conditional::Version && !(apart && write.invited_unseen);
         if write.mailed && known && !entity.is_some_and(|entity| self.approved.contains(&(at, entity))) {
             self.watch
                 .violate(16, format!("{object} mailed people, and nobody asked for that"));
@@ -52,14 +54,24 @@ impl World {
 
     /// Invariant 9: nothing is overwritten that the hub has not seen, where the provider has versions.
     fn check_unseen(&self, at: usize, write: &HubWrite, object: &str) {
-        // Overrides that move along with their series, and keep what they say, are not overwritten.
+        let side = &self.sides[at];
+        let capability = side.connector.capability(self.kind());
+        // Where overrides are objects of their own, those that move along with their series, and keep what they say,
+        // are not overwritten.
+        let whole = capability.series == SeriesModel::Whole;
         let mut unseen = write.unseen.clone();
-        unseen.retain(|path| write.action != Act::Update || path.part == write.part);
+        unseen.retain(|path| whole || write.action != Act::Update || path.part == write.part);
+        let guarded = capability.conditional == Conditional::Version;
+        if write.late && !guarded {
+            // It cannot be called back, and goes over whatever it meets, whether or not the hub has read that by then.
+            let mut lost = write.before.as_ref().map(token::of_content).unwrap_or_default();
+            let left = write.after.as_ref().map(token::of_content).unwrap_or_default();
+            lost.retain(|token| !left.contains(token));
+            self.watch.notes().oracle.excuse(lost);
+        }
         if unseen.is_empty() {
             return;
         }
-        let side = &self.sides[at];
-        let capability = side.connector.capability(self.kind());
         // A delete of a series cannot be made conditional on its occurrences where these are objects of their own.
         let apart = capability.series != SeriesModel::Whole
             && write.action == Act::Delete

@@ -59,13 +59,16 @@ pub fn collect(value: &Value, found: &mut BTreeSet<Token>) {
     }
 }
 
-/// The entity that a content is, as its name says.
+/// Where people's programs make UIDs.
+pub(crate) const PEOPLE: &str = "@people.example";
+
+/// The entity that a content is, as its name says; where somebody has cleared that, its UID.
 #[must_use]
 pub fn entity(content: &Content) -> Option<u32> {
-    ["title", "display_name"]
-        .iter()
-        .filter_map(|field| content.fields.get(*field)?.as_str())
-        .find_map(|text| numbers(text, b'e').next())
+    let text = |field: &str| content.fields.get(field)?.as_str();
+    let names = ["title", "display_name"].into_iter().filter_map(text);
+    let named = names.into_iter().find_map(|name| numbers(name, b'e').next());
+    named.or_else(|| numbers(text("uid")?.strip_suffix(PEOPLE)?, b'e').next())
 }
 
 /// The numbers that stand between `mark` and `z`. Some providers write titles with a capital.

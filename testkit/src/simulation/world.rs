@@ -163,6 +163,7 @@ impl World {
         let mut sides = Vec::new();
         for (at, quirks) in setup.providers.iter().enumerate() {
             let name = format!("p{at}");
+            watch.remark(|| format!("{name} is {:?}", quirks.values()));
             let provider = SimProvider::new(&name, setup.kind, quirks.clone(), mix(seed ^ at as u64));
             provider.add_collection(MAIN);
             provider.add_collection(ASIDE);

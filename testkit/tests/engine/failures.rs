@@ -178,3 +178,41 @@ async fn refused_credentials_are_said_and_nothing_is_lost() {
     world.settle().await;
     assert_eq!(world.only(1).fields["title"], "Dinner");
 }
+
+#[tokio::test]
+async fn a_create_in_doubt_that_is_refused_when_tried_again_stays_the_one_that_may_still_appear() {
+    let world = World::mirrored(&PAIR).await;
+    let failing = &world.sides[1];
+    let unavailable = Fault::next(Operation::Write, ErrorKind::Unavailable);
+    failing.provider.fail(unavailable);
+    world.put(0, "a", event("Lunch"));
+    world.sync(0).await.unwrap();
+    world.work().await;
+    let open = || async {
+        let open = world.store.open_intents(&world.organization, &failing.connection);
+        open.await.unwrap()
+    };
+    let doubtful = open().await;
+    assert_eq!(doubtful.len(), 1);
+    let refused = Fault::next(Operation::Write, ErrorKind::PermissionDenied);
+    failing.provider.fail(refused);
+    world.pass(std::time::Duration::from_secs(3_600));
+    world.sync(1).await.unwrap();
+    let record = world.only_record().await;
+    let links = world
+        .store
+        .links_of(&world.organization, &record.id)
+        .await
+        .unwrap();
+    let link = links
+        .into_iter()
+        .find(|link| link.collection == failing.collection);
+    let link = link.unwrap();
+    assert!(matches!(link.state, LinkState::Rejected { .. }), "{link:#?}");
+    assert_eq!(open().await, doubtful, "the next try has another name");
+    let retried = world.engine.retry_link(&world.organization, &link.id).await;
+    retried.unwrap();
+    world.settle().await;
+    assert_eq!(world.only(1).fields["title"], "Lunch");
+    assert!(open().await.is_empty());
+}

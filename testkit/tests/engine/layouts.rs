@@ -230,3 +230,18 @@ async fn an_occurrence_that_does_not_exist_is_cancelled_nowhere() {
         "{outcome:?}"
     );
 }
+
+#[tokio::test]
+async fn what_else_is_known_of_a_cancelled_occurrence_is_not_written_where_it_is_no_object() {
+    let world = mirrored_series(&[Options::WHOLE, Options::INSTANCES]).await;
+    let before = world.writes();
+    let mut cancelled = model::series::cancelled();
+    cancelled.insert("location".to_owned(), json!("Roof"));
+    world.edit(0, |content| {
+        content.overrides.insert(key(8), cancelled.clone());
+    });
+    world.settle().await;
+    assert_eq!(world.writes() - before, 1);
+    assert_eq!(world.only(1).overrides[&key(8)], model::series::cancelled());
+    assert_eq!(world.only_record().await.content.overrides[&key(8)], cancelled);
+}

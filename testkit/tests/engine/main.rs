@@ -22,4 +22,5 @@ mod roles;
 mod silence;
 mod sparse;
 mod splits;
+mod unsure;
 mod world;

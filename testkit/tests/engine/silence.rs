@@ -8,7 +8,7 @@ use sync::EditError;
 use sync::ports::Store as _;
 use sync::state::{Link, LinkState, Origin};
 
-use crate::world::{World, event};
+use crate::world::{World, event, fields, key, series};
 
 const fn mailing(notifies: Notifies) -> Options {
     Options {
@@ -267,4 +267,23 @@ async fn guests_invited_at_a_copy_stay_its_own_and_keep_it_silent() {
         2,
         "the record's guests are the home's"
     );
+}
+
+#[tokio::test]
+async fn an_occurrence_waits_when_guests_were_invited_to_its_series_since_the_last_pull() {
+    let world = World::mirrored(&[Options::WHOLE, mailing(Notifies::Always)]).await;
+    world.put(0, "a", series("Standup"));
+    world.settle().await;
+    world.set(1, "attendees", meeting("Guests").fields["attendees"].clone());
+    world.edit(0, |content| {
+        let long = fields(json!({"title": "Long standup"}));
+        content.overrides.insert(key(8), long);
+    });
+    world.sync(0).await.unwrap();
+    world.work().await;
+    assert_eq!(mails(&world), 0);
+    assert!(matches!(
+        link(&world, 1).await.state,
+        LinkState::NeedsApproval { .. }
+    ));
 }

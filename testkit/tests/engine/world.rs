@@ -1,14 +1,14 @@
 //! A hub with a store of its own and any number of providers in memory, driven step by step.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector_memory::{MemoryProvider, Options};
 use connector_sdk::{
-    Clock, Context, Credentials, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport,
+    Clock, Connector, Context, Credentials, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport,
 };
 use jiff::Timestamp;
 use model::{CollectionId, ConnectionId, Content, Fields, JobId, Kind, MirrorId, OrganizationId, RecordId};
@@ -22,6 +22,8 @@ use sync::state::{
 use sync::{Engine, Progress};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::unsure::Blind;
 
 /// A clock that moves only when told.
 pub(crate) struct TestClock(AtomicI64);
@@ -66,6 +68,8 @@ struct Registry {
     clock: Arc<TestClock>,
     /// Goes on counting when the hub starts again: no id is ever given twice.
     entropy: Arc<Counting>,
+    /// Connections whose provider cannot be asked what became of a create.
+    blind: Arc<Mutex<HashSet<ConnectionId>>>,
 }
 
 #[async_trait]
@@ -80,10 +84,14 @@ impl Providers for Registry {
             clock: self.clock.clone(),
             cancel: CancellationToken::new(),
         };
-        Ok(Provider {
-            connector: Arc::new(connector_memory::connector(provider)),
-            ctx,
-        })
+        let connector = connector_memory::connector(provider);
+        let blind = self.blind.lock().unwrap().contains(&connection.id);
+        let connector: Arc<dyn Connector> = if blind {
+            Arc::new(Blind(connector))
+        } else {
+            Arc::new(connector)
+        };
+        Ok(Provider { connector, ctx })
     }
 
     async fn reopen(&self, _: &Connection) -> Result<Provider, Error> {
@@ -151,6 +159,7 @@ impl World {
             providers: HashMap::new(),
             clock: clock.clone(),
             entropy: Arc::new(Counting(AtomicU64::new(0))),
+            blind: Arc::default(),
         };
         for (at, provider) in providers.iter().enumerate() {
             provider.add_collection(CAL, "Calendar");
@@ -245,6 +254,12 @@ impl World {
             target_edits,
             created_at: 0,
         }
+    }
+
+    /// From now on the provider of a side cannot be asked what became of a create.
+    pub(crate) fn blind(&self, side: usize) {
+        let connection = self.sides[side].connection.clone();
+        self.registry.blind.lock().unwrap().insert(connection);
     }
 
     /// Pauses a connection, or lets it go on.

@@ -19,7 +19,12 @@ use testkit::simulation::{Detail, DiskKind, Options, play, shrink, sweep};
 
 /// Seeds that once failed, in the order in which they were found. A schedule follows from its seed only as long as the
 /// simulator stays as it is, so an old seed may play something else by now; it costs nothing to keep it.
-const FIXED_SEEDS: &[u64] = &[];
+const FIXED_SEEDS: &[u64] = &[
+    // Edits at providers without versions went under writes of the hub.
+    50_035, 50_168, 50_242, 50_273, 50_304, 50_375, 50_594, 50_684, 50_890, 50_921, 50_961, 50_978,
+    // Creates that nobody can ask about came back as strangers, renamed or rewritten.
+    50_086, 50_201, 50_725, 50_731, 50_829, 50_914,
+];
 
 /// The same among providers that keep the contract, and differ in how they lay out series.
 const FIXED_CALM_SEEDS: &[u64] = &[

@@ -47,6 +47,10 @@ pub struct HubWrite {
     pub complement_lost: bool,
     /// Whether people were mailed because of it (invariant 16).
     pub mailed: bool,
+    /// Whether somebody was invited of whom the connector had not been shown anything.
+    pub invited_unseen: bool,
+    /// Whether it took effect long after the connector had given it up for lost.
+    pub late: bool,
 }
 
 /// A record before a write.
@@ -119,6 +123,7 @@ pub(super) fn note(
         Mails::Suppressible => state.forgets_silence,
         Mails::Always => true,
     };
+    let invited_unseen = guests(earlier.content.as_ref()) && !guests(Some(&earlier.served));
     let people = [earlier.content.as_ref(), after.as_ref()];
     let mailed = told && people.into_iter().any(guests);
     state.mails += u64::from(mailed);
@@ -135,6 +140,8 @@ pub(super) fn note(
         unseen,
         complement_lost,
         mailed,
+        invited_unseen,
+        late: false,
     });
 }
 

@@ -264,7 +264,7 @@ impl SimProvider {
         let late: Vec<_> = std::mem::take(&mut state.late).into();
         for late in late {
             // Nobody waits for the answer.
-            let _answer = push::carry_out(&mut state, &late.ctx, &late.collection, &late.write);
+            push::arrive(&mut state, &late);
         }
         state.calm = true;
         state.revoked = false;
@@ -333,7 +333,7 @@ impl SimProvider {
         let mut state = self.lock();
         for late in state.begin() {
             // Nobody waits for the answer.
-            let _answer = push::carry_out(&mut state, &late.ctx, &late.collection, &late.write);
+            push::arrive(&mut state, &late);
         }
         state
     }

@@ -251,6 +251,8 @@ fn rows(state: &State, collection: &str, reading: &Reading) -> Vec<Place> {
             .filter(behind)
             .collect(),
         Some(since) => {
+            // A row that changes while the pages are read would say in the next delta only what changed then.
+            let sparse = state.quirks.sparse_deltas;
             let deletes = state.quirks.deltas == Deltas::Full;
             let gone = shelf.tombstones.iter().filter(|_| deletes);
             objects
@@ -258,7 +260,7 @@ fn rows(state: &State, collection: &str, reading: &Reading) -> Vec<Place> {
                 .chain(gone)
                 .filter(|(_, mark)| mark.visible_ms <= state.now_ms)
                 .map(|(id, mark)| (order(state, mark), id.clone()))
-                .filter(|(order, _)| (since..=reading.until).contains(order))
+                .filter(|(order, _)| since <= *order && (sparse || *order <= reading.until))
                 .filter(behind)
                 .collect()
         }

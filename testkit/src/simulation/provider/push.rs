@@ -7,7 +7,7 @@ use super::connector::SimConnector;
 use super::fault::{Answer, Operation, Trouble};
 use super::pull::is_there;
 use super::quirks::Creation;
-use super::state::State;
+use super::state::{Late, State};
 use super::write;
 
 #[async_trait]
@@ -101,6 +101,15 @@ pub(super) fn carry_out(
 ) -> Result<Applied, Error> {
     is_there(state, collection, "push")?;
     write::carry_out(state, ctx, collection, write)
+}
+
+/// A write takes effect long after its caller was told that nobody knows of it.
+pub(super) fn arrive(state: &mut State, late: &Late) {
+    let before = state.log.len();
+    let _answer = carry_out(state, &late.ctx, &late.collection, &late.write);
+    for write in state.log.iter_mut().skip(before) {
+        write.late = true;
+    }
 }
 
 /// Whether a proxy may send the request twice.

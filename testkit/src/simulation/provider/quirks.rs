@@ -146,6 +146,16 @@ macro_rules! quirks {
                 names
             }
 
+            /// The quirks in which it differs from the ideal provider, and how.
+            #[must_use]
+            pub fn values(&self) -> Vec<String> {
+                let mut values = Vec::new();
+                $( if self.$name != Self::NONE.$name {
+                    values.push(format!(concat!(stringify!($name), ": {:?}"), self.$name));
+                } )*
+                values
+            }
+
             /// The same provider without one of its quirks; `None` when it has none of that name.
             #[must_use]
             pub fn without(&self, name: &str) -> Option<Self> {

@@ -24,6 +24,14 @@ const FIXED_SEEDS: &[u64] = &[
     50_035, 50_168, 50_242, 50_273, 50_304, 50_375, 50_594, 50_684, 50_890, 50_921, 50_961, 50_978,
     // Creates that nobody can ask about came back as strangers, renamed or rewritten.
     50_086, 50_201, 50_725, 50_731, 50_829, 50_914,
+    // What the hub knows of a cancelled occurrence was written again and again where that is no object.
+    50_218, 50_641, 50_772,
+    // A create in doubt was refused when it was tried again, and made anew under another name.
+    60_307, 61_487,
+    // Occurrences were written, and mailed guests whom somebody had invited to the series meanwhile.
+    50_278, 60_396, 60_408, 60_632,
+    // Occurrences were told by the start that their series had before it was moved.
+    60_134,
 ];
 
 /// The same among providers that keep the contract, and differ in how they lay out series.

@@ -2,7 +2,7 @@
 //!
 //! Invariant 2 in figures: one edit is at most one write at each other replica, and then rounds go by in which nobody
 //! is written. Where a series changes its shape and its occurrences are objects of their own, each of them is written
-//! once.
+//! once. A series that is split is two objects afterwards: one write makes the later half, and one ends the earlier.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rand::{Rng as _, SeedableRng as _};
 use super::change::{Change, OccurrenceChange};
 use super::disk::DiskKind;
 use super::fault::Honest;
-use super::provider::{Layout, Quirks};
+use super::provider::{Layout, Quirks, SimProvider};
 use super::setup::{Setup, Topology};
 use super::step::ClientAct;
 use super::time::mix;
@@ -42,6 +42,49 @@ const CHANGES: [Change; 12] = [
     Change::Occurrence(OccurrenceChange::Move),
     Change::Occurrence(OccurrenceChange::Cancel),
 ];
+
+/// An edit that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    /// It changes one thing.
+    Change(Change),
+    /// It splits a series: this and following.
+    Split,
+    /// It ends a series before its time.
+    CutShort,
+}
+
+impl Edit {
+    fn draw(random: &mut StdRng, at_provider: bool) -> Self {
+        let change = CHANGES[random.random_range(0..CHANGES.len())];
+        // Clients of providers make two edits of these.
+        match random.random_range(0..6) {
+            0 if !at_provider => Self::Split,
+            1 if !at_provider => Self::CutShort,
+            _ => Self::Change(change),
+        }
+    }
+
+    /// What a client of the API does for it.
+    const fn through_api(self) -> ClientAct {
+        match self {
+            Self::Change(change) => ClientAct::Edit {
+                change,
+                matched: false,
+            },
+            Self::Split => ClientAct::Following,
+            Self::CutShort => ClientAct::CutShort,
+        }
+    }
+
+    /// Whether a series has another shape afterwards: its changed occurrences move, or go.
+    const fn reshapes(self) -> bool {
+        match self {
+            Self::Change(change) => matches!(change, Change::Move),
+            Self::Split | Self::CutShort => true,
+        }
+    }
+}
 
 /// Writes at replicas, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,6 +134,10 @@ pub struct Measured {
     pub author: Writes,
     /// Writes per edit that gave a series with changed occurrences another shape.
     pub reshaped: Writes,
+    /// Writes per edit that split a series.
+    pub split: Writes,
+    /// Writes per edit that another provider rewrote by itself, minutes later: that counts as an edit of its own.
+    pub rewritten: Writes,
     /// Idle rounds.
     pub idle_rounds: u64,
     /// Writes in them.
@@ -107,6 +154,8 @@ impl Measured {
         self.others.add(other.others);
         self.author.add(other.author);
         self.reshaped.add(other.reshaped);
+        self.split.add(other.split);
+        self.rewritten.add(other.rewritten);
         self.idle_rounds += other.idle_rounds;
         self.idle_writes += other.idle_writes;
         self.violations.extend(other.violations);
@@ -160,23 +209,32 @@ fn setup(random: &mut StdRng, topology: Topology, providers: usize) -> Setup {
     }
 }
 
+/// What an edit cost at one replica.
+struct Cost {
+    edit: Edit,
+    side: usize,
+    /// Whether the edit was made there.
+    is_author: bool,
+    /// Changed occurrences of a series, at most.
+    occurrences: u64,
+    /// Times that other providers rewrote it afterwards, by themselves: each is an edit more, as far as anybody knows.
+    rewrites: u64,
+    writes: u64,
+}
+
 impl Measured {
     /// One edit, until it is everywhere and nothing moves.
     fn edit(&mut self, world: &mut World, at_provider: bool, random: &mut StdRng) {
-        let change = CHANGES[random.random_range(0..CHANGES.len())];
+        let edit = Edit::draw(random, at_provider);
         let pick = random.random();
-        let before = writes(world);
+        let before = Counts::of(world);
         let acts = world.watch.notes().oracle.acts();
         let author = at_provider.then(|| random.random_range(0..world.sides.len()));
         let shapes = world.sides[author.unwrap_or_default()].provider.contents(MAIN);
-        match author {
-            Some(side) => world.edit(side, pick, change),
-            None => {
-                let act = ClientAct::Edit {
-                    change,
-                    matched: false,
-                };
-                world.call(act, pick, false);
+        match (author, edit) {
+            (Some(side), Edit::Change(change)) => world.edit(side, pick, change),
+            (Some(_), Edit::Split | Edit::CutShort) | (None, _) => {
+                world.call(edit.through_api(), pick, false);
             }
         }
         if world.watch.notes().oracle.acts() == acts {
@@ -198,50 +256,60 @@ impl Measured {
         // Which object it was is not known: the one with the most changed occurrences bounds the others.
         let occurrences = shapes.values().map(|content| content.overrides.len());
         let occurrences = occurrences.max().unwrap_or_default() as u64;
-        let reshapes = change == Change::Move && occurrences > 0;
         let what = format!(
-            "{change:?} {}",
+            "{edit:?} {}",
             author.map_or_else(|| "through the API".to_owned(), |side| format!("at p{side}"))
         );
-        for (side, before) in before.into_iter().enumerate() {
-            let cost = world.sides[side].provider.writes() - before;
-            self.judge(
-                world,
+        let after = Counts::of(world);
+        let rewrites = |side: usize| after.rewrites[side] - before.rewrites[side];
+        let rewritten: u64 = (0..world.sides.len()).map(rewrites).sum();
+        for side in 0..world.sides.len() {
+            let cost = Cost {
+                edit,
                 side,
-                author == Some(side),
-                reshapes.then_some(occurrences),
-                cost,
-                &what,
-            );
+                is_author: author == Some(side),
+                occurrences,
+                rewrites: rewritten - rewrites(side),
+                writes: after.writes[side] - before.writes[side],
+            };
+            self.judge(world, &cost, &what);
         }
         self.idle(world, &what);
     }
 
-    fn judge(
-        &mut self,
-        world: &World,
-        side: usize,
-        is_author: bool,
-        occurrences: Option<u64>,
-        cost: u64,
-        what: &str,
-    ) {
-        let quirks = world.sides[side].provider.quirks();
-        // Whoever wrote it has it already, also where others keep it in another form.
-        let mut allowed = u64::from(!is_author);
-        if is_author {
-            self.author.count(cost);
-        } else if let Some(occurrences) = occurrences {
-            self.reshaped.count(cost);
-            if quirks.layout != Layout::Whole {
-                allowed += occurrences;
-            }
+    fn judge(&mut self, world: &World, cost: &Cost, what: &str) {
+        let quirks = world.sides[cost.side].provider.quirks();
+        let reshapes = cost.edit.reshapes() && cost.occurrences > 0;
+        let moved = if reshapes && quirks.layout != Layout::Whole {
+            cost.occurrences
         } else {
-            self.others.count(cost);
-        }
-        if cost > allowed {
+            0
+        };
+        let others = world
+            .sides
+            .iter()
+            .enumerate()
+            .filter(|(side, _)| *side != cost.side);
+        let names_itself = others.into_iter().any(|(_, side)| side.provider.quirks().own_uid);
+        // Whoever wrote it has it already, also where others keep it in another form.
+        let (counted, allowed) = match cost.edit {
+            _ if cost.is_author => (&mut self.author, 0),
+            // The later half is made, the earlier one ended; occurrences go from one to the other. Copies of the later
+            // half that were made first are told the UID that its home gave it.
+            Edit::Split => (&mut self.split, 2 + 2 * moved + u64::from(names_itself)),
+            Edit::Change(_) | Edit::CutShort if reshapes => (&mut self.reshaped, 1 + moved),
+            Edit::Change(_) | Edit::CutShort => (&mut self.others, 1),
+        };
+        let counted = match cost.rewrites {
+            0 => counted,
+            1.. => &mut self.rewritten,
+        };
+        counted.count(cost.writes);
+        if cost.writes > allowed + cost.rewrites {
             let message = format!(
-                "{what} was written {cost} times at p{side}, with {:?}",
+                "{what} was written {} times at p{}, with {:?}",
+                cost.writes,
+                cost.side,
                 quirks.active()
             );
             world.watch.violate(2, message);
@@ -264,6 +332,18 @@ impl Measured {
     }
 }
 
-fn writes(world: &World) -> Vec<u64> {
-    world.sides.iter().map(|side| side.provider.writes()).collect()
+/// What each provider has counted so far.
+struct Counts {
+    writes: Vec<u64>,
+    rewrites: Vec<u64>,
+}
+
+impl Counts {
+    fn of(world: &World) -> Self {
+        let sides = || world.sides.iter().map(|side| &side.provider);
+        Self {
+            writes: sides().map(SimProvider::writes).collect(),
+            rewrites: sides().map(SimProvider::rewrites).collect(),
+        }
+    }
 }

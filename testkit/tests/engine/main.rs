@@ -18,6 +18,7 @@ mod quarantine;
 mod random;
 mod review;
 mod rewrites;
+mod rings;
 mod roles;
 mod silence;
 mod sparse;

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a test's helper fails the test")]
 
 mod deaf;
+mod late;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["crash_every", "crash_after", "keep", "story", "trace"])]
     sweep: bool,
     /// Measure writes per edit and idle writes for each way of joining providers, so many worlds each
-    #[arg(long, conflicts_with_all = ["sweep", "crash_every", "crash_after", "keep", "story", "trace", "without"])]
+    #[arg(long, conflicts_with_all = ["sweep", "crash_every", "crash_after", "keep", "without"])]
     topologies: bool,
 
     /// Plant this fault between the engine and its ports, and stop at the first schedule that shows it

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use indicatif::HumanCount;
-use testkit::simulation::Detail;
 use testkit::simulation::topologies::{Measured, Writes, layouts, measure};
 
 use crate::arguments::Run;
@@ -26,9 +25,9 @@ pub(crate) fn topologies(run: &Run) -> bool {
     );
     println!();
     println!(
-        "| topology | providers |  edits | API edits | others mean | max | author mean | max | reshaped mean | max | idle rounds | idle writes |"
+        "| topology | providers |  edits | API edits | others mean | max | author mean | max | reshaped mean | max | split mean | max | rewritten mean | max | idle rounds | idle writes |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut held = true;
     let mut notes = Vec::new();
     for (topology, providers) in layouts() {
@@ -37,9 +36,13 @@ pub(crate) fn topologies(run: &Run) -> bool {
             run.seeds.clone(),
             run.threads,
             topology.name(),
-            |seed| measure(seed, topology, providers, Detail::Silent).0,
-            |seed, measured, _| {
+            |seed| measure(seed, topology, providers, run.options.detail),
+            |seed, (measured, trace), _| {
                 let failed = !measured.violations.is_empty();
+                // Asked for with --story and --trace, of a single seed.
+                if failed {
+                    print!("{trace}");
+                }
                 if let Some(first) = measured.violations.first() {
                     notes.push(format!(
                         "{} of {providers}, seed {seed}: {first}",
@@ -54,13 +57,15 @@ pub(crate) fn topologies(run: &Run) -> bool {
             },
         );
         println!(
-            "| {} | {providers} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {providers} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             topology.name(),
             HumanCount(all.at_providers),
             HumanCount(all.through_api),
             cells(&all.others),
             cells(&all.author),
             cells(&all.reshaped),
+            cells(&all.split),
+            cells(&all.rewritten),
             HumanCount(all.idle_rounds),
             HumanCount(all.idle_writes)
         );

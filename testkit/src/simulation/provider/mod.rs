@@ -306,6 +306,12 @@ impl SimProvider {
         self.lock().writes
     }
 
+    /// Records that it rewrote by itself, after it had answered: no client of it can tell that from an edit.
+    #[must_use]
+    pub fn rewrites(&self) -> u64 {
+        self.lock().rewrites
+    }
+
     /// Writes of the connector because of which people were mailed.
     #[must_use]
     pub fn mails(&self) -> u64 {

@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) given: u64,
     pub(super) log: Vec<HubWrite>,
     pub(super) writes: u64,
+    /// Records that it rewrote by itself, after it had answered.
+    pub(super) rewrites: u64,
     pub(super) mails: u64,
     /// Whether the connector forgets to tell the provider to be silent.
     pub(super) forgets_silence: bool,
@@ -110,6 +112,7 @@ impl State {
             given: 0,
             log: Vec::new(),
             writes: 0,
+            rewrites: 0,
             mails: 0,
             forgets_silence: false,
         }
@@ -153,6 +156,7 @@ impl State {
             };
             let last = self.normalised(&content, Pass::Last);
             if last != content {
+                self.rewrites += 1;
                 self.truth.edit(&collection, &record, |content| *content = last);
                 self.absorb(&collection, &record);
             }

@@ -1,5 +1,8 @@
 //! What the engine persists: connections, collections, records, links, intents, mirrors, conflicts.
 
+mod mirrors;
+mod traits;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_sdk::{Cursor, RemoteCollection, RemoteId, RemoteVersion};
@@ -11,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::hold::Hold;
+
+pub use mirrors::{FieldOwner, Member, MemberRole, Mirror, Pairing, TargetEdits};
+pub(crate) use traits::fingerprint;
+pub use traits::{Rewrite, Traits};
 
 /// An authorised account at a provider. Its credentials are not in here: they are sealed in the store.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,67 +189,6 @@ pub struct Link {
     pub traits: Traits,
 }
 
-/// What is known about writing through a link.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Traits {
-    /// Left aside since one of its objects is in quarantine; what waits goes out once that can be read.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub unreadable: bool,
-    /// The version of the record whose write somebody approved, although the provider mails people about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved: Option<i64>,
-    /// How the provider was seen to rewrite what it was sent, after it had answered the write; oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rewrites: Vec<Rewrite>,
-    /// When a write last took effect, epoch milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wrote_at: Option<i64>,
-    /// What writes cost lately, by the minute since the epoch; see `work/budget.rs`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub spent: BTreeMap<i64, u32>,
-    /// Fingerprints of what was sent lately, oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sent: Vec<u64>,
-    /// The latest version that a client of the API gave the record, of those that were written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<i64>,
-    /// The version of the record with which the link last came to rest. What was edited since, the provider's users
-    /// may not have known of, even where the provider cannot hold it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rested: Option<i64>,
-    /// Fingerprints of values that an update sent whose answer was lost, and that were not there when it was looked for:
-    /// a slow provider may carry it out yet.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub late: Vec<u64>,
-    /// Until when that is expected, epoch milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub late_until: Option<i64>,
-}
-
-/// What a provider was seen to do: it turned one value of a field into another. Both as fingerprints.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rewrite {
-    /// What it was sent.
-    pub from: u64,
-    /// What it made of it.
-    pub to: u64,
-    /// How often it was seen; often enough, and it is a habit.
-    #[serde(default)]
-    pub times: u8,
-    /// Whether it is taken for a habit.
-    pub habit: bool,
-}
-
-/// A short stand-in for a value at a path. One that another build of the program computes otherwise is only unknown.
-pub(crate) fn fingerprint(path: &FieldPath, value: Option<&Value>) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    value.map(Value::to_string).hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Link {
     /// Whether it has a remote object, and is not only waiting for one.
     #[must_use]
@@ -382,94 +328,6 @@ impl IntentAction {
             Self::Delete => "delete",
         }
     }
-}
-
-/// A set of collections that hold the same records.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mirror {
-    /// Its id.
-    pub id: MirrorId,
-    /// Whose it is.
-    pub organization: OrganizationId,
-    /// Its name for people.
-    pub name: String,
-    /// The kind of the records.
-    pub kind: Kind,
-    /// Who takes part.
-    pub members: Vec<Member>,
-    /// What happens when two sides changed the same field.
-    pub policy: conflict::Rule,
-    /// Fields with an owner: the collection that decides, or the hub.
-    pub field_owners: BTreeMap<String, FieldOwner>,
-    /// What happens to edits on a member that is only a target.
-    pub target_edits: TargetEdits,
-    /// Epoch milliseconds.
-    pub created_at: i64,
-}
-
-/// What somebody decided about a record and a collection, which nothing changes by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pairing {
-    /// The record is not linked into the collection by a mirror: it was taken apart from what is there.
-    Apart,
-    /// The record's link into the collection was made by hand, and stays when no mirror asks for it.
-    Tied,
-}
-
-/// A collection's part in a mirror.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Member {
-    /// The collection.
-    pub collection_id: CollectionId,
-    /// Whether it gives, takes, or both.
-    pub role: MemberRole,
-}
-
-/// Whether a member gives, takes, or both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MemberRole {
-    /// Its records go to the targets.
-    Source,
-    /// It receives.
-    Target,
-    /// Both.
-    Both,
-}
-
-impl MemberRole {
-    /// Whether records of this member go to others.
-    #[must_use]
-    pub const fn gives(self) -> bool {
-        matches!(self, Self::Source | Self::Both)
-    }
-
-    /// Whether this member receives.
-    #[must_use]
-    pub const fn takes(self) -> bool {
-        matches!(self, Self::Target | Self::Both)
-    }
-}
-
-/// Who decides on a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FieldOwner {
-    /// The hub.
-    Hub,
-    /// The provider behind this collection.
-    Collection(CollectionId),
-}
-
-/// What happens to edits on a member that is only a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetEdits {
-    /// They are taken like any other.
-    Keep,
-    /// They are undone, and logged.
-    Revert,
 }
 
 /// A clash of edits, and the value that lost.

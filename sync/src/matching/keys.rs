@@ -54,6 +54,10 @@ pub(crate) fn is_likely(kind: Kind, sent: &Content, object: &Content) -> bool {
         Kind::Contact => "display_name",
     };
     let (told, name) = (words(sent, name), words(found, name));
+    if told.is_none() && moment(sent).is_none() {
+        // Nothing was said by which it could be told from a stranger.
+        return false;
+    }
     let certain = match kind {
         Kind::Event => moment(sent).is_some() && moment(sent) == moment(found),
         Kind::Contact => {
@@ -76,4 +80,29 @@ fn addresses(fields: &Fields) -> Vec<String> {
         .flatten()
         .filter_map(|email| email.get("address")?.as_str());
     addresses.map(str::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn contact(fields: Value) -> Content {
+        Content::new(serde_json::from_value(fields).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_says_neither_name_nor_time_is_like_nothing() {
+        let nameless = contact(json!({"company": "Acme"}));
+        assert!(!is_likely(
+            Kind::Contact,
+            &nameless,
+            &contact(json!({"company": "Other"}))
+        ));
+        let named = contact(json!({"display_name": "Ada  Lovelace"}));
+        let found = contact(json!({"display_name": "ada lovelace"}));
+        assert!(is_likely(Kind::Contact, &named, &found));
+        assert!(!is_likely(Kind::Contact, &named, &nameless));
+    }
 }

@@ -249,7 +249,7 @@ impl Run<'_> {
 
 /// Whether a delete takes objects along whose versions it cannot name: the occurrences of a series that are objects of
 /// their own. Somebody may have made or edited one since the collection was last pulled, and edit beats delete.
-fn takes_objects_along(scene: &Scene, work: &Work, pending: &next::Pending) -> bool {
+fn takes_objects_along(scene: &Scene, work: &Work, pending: &Pending) -> bool {
     pending.action == IntentAction::Delete
         && pending.part.is_master()
         && scene.capability.series.has_part_objects()

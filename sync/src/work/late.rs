@@ -1,8 +1,12 @@
 //! Updates that a slow provider carries out after it was asked for them and had nothing: what they sent comes back as if
 //! somebody there had edited it.
 
-use model::{Content, series};
+use conflict::{Clash, Rule, Side};
+use connector_sdk::Conditional;
+use model::{Content, FieldPath, series};
+use serde_json::Value;
 
+use crate::engine::Desk;
 use crate::scene::Scene;
 use crate::state::{Intent, fingerprint};
 use crate::work::Work;
@@ -24,32 +28,60 @@ impl Work {
         self.link_changes();
     }
 
-    /// Lets the snapshots advance over what the hub had sent itself.
-    pub(super) fn recognise_late(&mut self, scene: &Scene, remote: &Content) {
-        let traits = &mut self.link.traits;
+    /// Lets the snapshots advance over what the hub had sent itself. Where writes are conditional on a version, the first
+    /// other version ends the expectation: an update that names an older one comes to nothing.
+    pub(super) fn recognise_late(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
+        let traits = &self.link.traits;
         let Some(until) = traits.late_until else { return };
         if until < scene.now_ms {
-            traits.late.clear();
-            traits.late_until = None;
-            self.link_changes();
+            self.expect_nothing();
             return;
         }
         let start = |content: &Content| series::time_field(&content.fields, "start");
-        let snapshots = &mut self.link.snapshots;
+        let snapshots = &self.link.snapshots;
         let unmoved = start(&snapshots.remote) == start(remote) && start(&snapshots.hub) == start(remote);
-        let mut came = snapshots.remote.differences(remote);
-        came.retain(|path| {
-            (unmoved || path.part.is_master()) && traits.late.contains(&fingerprint(path, remote.get(path)))
-        });
-        // A start takes its overrides' keys along: that is left to the merge.
-        came.retain(|path| unmoved || path.field != "start");
-        for path in &came {
-            let value = remote.get(path).cloned();
-            snapshots.hub.set(path, value.clone());
-            snapshots.remote.set(path, value);
+        let changed = snapshots.remote.differences(remote);
+        if changed.is_empty() {
+            return;
         }
-        if !came.is_empty() {
+        // A start takes its overrides' keys along: that is left to the merge.
+        let ours = changed.into_iter().filter(|path| {
+            (unmoved || (path.part.is_master() && path.field != "start"))
+                && traits.late.contains(&fingerprint(path, remote.get(path)))
+        });
+        let ours: Vec<FieldPath> = ours.collect();
+        let guarded = scene.capability.conditional == Conditional::Version;
+        let hub = scene.hub_side(&self.link, &self.record);
+        for path in ours {
+            let value = remote.get(&path).cloned();
+            if !guarded && hub.get(&path) != value.as_ref() {
+                self.log(desk, scene.now_ms, set_aside(&path, &hub, value.clone()));
+            }
+            self.link.snapshots.hub.set(&path, value.clone());
+            self.link.snapshots.remote.set(&path, value);
             self.link_changes();
         }
+        if guarded {
+            self.expect_nothing();
+        }
+    }
+
+    fn expect_nothing(&mut self) {
+        self.link.traits.late.clear();
+        self.link.traits.late_until = None;
+        self.link_changes();
+    }
+}
+
+/// The value is kept once, in case it was a person after all who wrote what the hub had sent.
+fn set_aside(path: &FieldPath, hub: &Content, remote: Option<Value>) -> Clash {
+    let hub = hub.get(path).cloned();
+    Clash {
+        path: path.clone(),
+        base: remote.clone(),
+        hub,
+        remote,
+        winner: Some(Side::Hub),
+        rule: Rule::LastWriter,
     }
 }

@@ -62,7 +62,7 @@ impl Work {
 
     /// Merges the provider's side into the link and the record.
     pub(crate) fn meet(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
-        self.recognise_late(scene, remote);
+        self.recognise_late(desk, scene, remote);
         self.observe_habits(desk, scene, remote);
         let (was, is) = (&self.link.snapshots.remote.fields, &remote.fields);
         if self.earlier_master.is_none() && self.link.parts.len() > 1 && was != is {

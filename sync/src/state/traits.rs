@@ -1,0 +1,68 @@
+//! What is known about writing through a link: approvals, habits, budgets, doubts.
+
+use std::collections::BTreeMap;
+
+use model::FieldPath;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What is known about writing through a link.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traits {
+    /// Left aside since one of its objects is in quarantine; what waits goes out once that can be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
+    /// The version of the record whose write somebody approved, although the provider mails people about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<i64>,
+    /// How the provider was seen to rewrite what it was sent, after it had answered the write; oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<Rewrite>,
+    /// When a write last took effect, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrote_at: Option<i64>,
+    /// What writes cost lately, by the minute since the epoch; see `work/budget.rs`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent: BTreeMap<i64, u32>,
+    /// Fingerprints of what was sent lately, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<u64>,
+    /// The latest version that a client of the API gave the record, of those that were written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<i64>,
+    /// The version of the record with which the link last came to rest. What was edited since, the provider's users
+    /// may not have known of, even where the provider cannot hold it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rested: Option<i64>,
+    /// Fingerprints of values that an update sent whose answer was lost, and that were not there when it was looked for:
+    /// a slow provider may carry it out yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<u64>,
+    /// Until when that is expected, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_until: Option<i64>,
+}
+
+/// What a provider was seen to do: it turned one value of a field into another. Both as fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// What it was sent.
+    pub from: u64,
+    /// What it made of it.
+    pub to: u64,
+    /// How often it was seen; often enough, and it is a habit.
+    #[serde(default)]
+    pub times: u8,
+    /// Whether it is taken for a habit.
+    pub habit: bool,
+}
+
+/// A short stand-in for a value at a path. One that another build of the program computes otherwise is only unknown.
+pub(crate) fn fingerprint(path: &FieldPath, value: Option<&Value>) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    value.map(Value::to_string).hash(&mut hasher);
+    hasher.finish()
+}

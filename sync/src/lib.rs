@@ -33,4 +33,5 @@ pub use dry_run::{PlannedClash, PlannedOperation};
 pub use edit::{EditError, EditScope};
 pub use engine::{Engine, Progress, Settings};
 pub use matching::Reason;
+pub use recover::IN_DOUBT;
 pub use resolve::Resolution;

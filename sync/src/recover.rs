@@ -16,7 +16,7 @@ use crate::state::{CollectionCache, Intent, IntentAction, Link, LinkState, Origi
 use crate::work::Work;
 
 /// Why a create is not tried again where nothing tells what became of it (invariant 8).
-const IN_DOUBT: &str = "the answer to its creation was lost, and this provider cannot be asked whether it was made; look \
+pub const IN_DOUBT: &str = "the answer to its creation was lost, and this provider cannot be asked whether it was made; look \
     there, and retry if it is missing";
 
 impl Run<'_> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use conflict::{Policy, Side};
-use connector_sdk::{Capability, Coverage, RemoteObject};
+use connector_sdk::{Capability, RemoteObject};
 use model::{CollectionId, Content, FieldPath, Fields, PartKey, series};
 use serde_json::Value;
 
@@ -143,7 +143,8 @@ impl Scene {
             return Some((key, view));
         }
         let mut view = object.over(before);
-        if object.coverage == Coverage::Full && !before.overrides.is_empty() {
+        // What the master says no more of an occurrence, its object may still say.
+        if !before.overrides.is_empty() {
             let mut own = before.clone();
             own.overrides.retain(|key, _| link.parts.contains_key(key));
             for (key, fields) in series::aligned(&own, &view).overrides {

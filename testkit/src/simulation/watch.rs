@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use connector_sdk::{Known, RemoteId};
 use model::{ConflictId, FieldPath, IntentId, Kind, LinkId, RecordId};
 use sync::ports::Effect;
-use sync::state::Record;
+use sync::state::{Link, LinkState, Record};
 
 use super::oracle::Oracle;
 use super::token::{self, Token};
@@ -134,8 +134,14 @@ pub struct Notes {
     places: BTreeMap<model::CollectionId, String>,
     /// What was shown before a cursor, by place and cursor.
     served: HashMap<(String, String), Vec<Served>>,
+    /// Links of which a person is told that nobody knows what became of their create.
+    in_doubt: BTreeSet<LinkId>,
     /// Objects that were asked for by name and were gone, by place.
     asked_gone: BTreeSet<(String, RemoteId)>,
+}
+
+fn is_in_doubt(link: &Link) -> bool {
+    matches!(&link.state, LinkState::Rejected { reason, .. } if reason == sync::IN_DOUBT)
 }
 
 /// What a commit will have done, if it goes through.
@@ -146,6 +152,8 @@ pub(crate) struct Seen {
     conflicts: Vec<(ConflictId, bool)>,
     resolved: Vec<ConflictId>,
     dropped: Vec<LinkId>,
+    /// Links, and whether the doubt about their create is reported.
+    doubts: Vec<(LinkId, bool)>,
     places: Vec<(model::CollectionId, String)>,
     /// The cursor that a collection is given.
     pub(crate) cursor: Option<(model::CollectionId, String)>,
@@ -174,6 +182,7 @@ impl Watch {
             given_up: BTreeSet::new(),
             places: BTreeMap::new(),
             served: HashMap::new(),
+            in_doubt: BTreeSet::new(),
             asked_gone: BTreeSet::new(),
         }))
     }
@@ -214,6 +223,7 @@ impl Watch {
                 Effect::CreateLink(link) | Effect::UpdateLink(link) => {
                     let tokens = token::of_content(&link.local);
                     seen.locals.push((link.id.clone(), link.record.clone(), tokens));
+                    seen.doubts.push((link.id.clone(), is_in_doubt(link)));
                 }
                 Effect::DropLink { link, .. } => seen.dropped.push(link.clone()),
                 Effect::ResolveConflict { conflict, .. } => seen.resolved.push(conflict.clone()),
@@ -271,6 +281,9 @@ impl Watch {
                     .oracle
                     .replace(entity, "through the API, on one account", before, &now);
             }
+        }
+        for (link, in_doubt) in seen.doubts {
+            notes.report_doubt(link, in_doubt);
         }
         for link in seen.dropped {
             let record = notes.locals.remove(&link).map(|(record, _)| record);
@@ -351,6 +364,23 @@ impl Notes {
                 Actor::Node(node) => format!("node{node}"),
             };
             let _ = writeln!(self.trace, "{:06} {who} {}", self.calls, text());
+        }
+    }
+
+    /// Where nothing tells what became of a create, its object may come back as a stranger, and a person who tries
+    /// again may make a second one: one more for each time that the doubt is reported.
+    fn report_doubt(&mut self, link: LinkId, in_doubt: bool) {
+        let known = self
+            .locals
+            .get(&link)
+            .and_then(|(record, _)| self.records.get(record));
+        let entity = known.and_then(|record| token::entity(&record.content));
+        if !in_doubt {
+            self.in_doubt.remove(&link);
+        } else if self.in_doubt.insert(link)
+            && let Some(entity) = entity
+        {
+            self.oracle.allow_another(entity);
         }
     }
 

@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod entropy;
 pub mod failure;
+pub mod feed;
 pub mod keys;
 pub mod logs;
 pub mod providers;

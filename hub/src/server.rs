@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, KeySource};
 use crate::entropy::SystemEntropy;
 use crate::failure::Failure;
+use crate::feed::{Feed, Limits};
 use crate::keys::Fresh;
 use crate::providers::ProviderPool;
 use crate::state::{AppState, Parts, id_parts};
@@ -88,6 +89,7 @@ impl Server {
             stop.clone(),
         );
         let background = vec![tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)];
+        let feed = Feed::new(store.clone(), Arc::clone(&clock), stop.clone(), Limits::default());
         let state = AppState::new(Parts {
             store,
             engine,
@@ -96,6 +98,7 @@ impl Server {
             entropy,
             lanes,
             prometheus: prometheus()?,
+            feed,
             stopping: stop.clone(),
         });
         let serving = axum::serve(listener, api::router(state.clone()))

@@ -9,6 +9,7 @@ use sync::engine::Engine;
 use sync::ports::Entropy;
 use tokio_util::sync::CancellationToken;
 
+use crate::feed::Feed;
 use crate::providers::ProviderPool;
 use crate::worker::Lanes;
 
@@ -32,6 +33,8 @@ pub struct Parts {
     pub lanes: Lanes,
     /// What was counted.
     pub prometheus: PrometheusHandle,
+    /// The feed as it grows.
+    pub feed: Feed,
     /// Cancelled when the server is to stop: long answers end then.
     pub stopping: CancellationToken,
 }
@@ -83,6 +86,12 @@ impl AppState {
     #[must_use]
     pub fn prometheus(&self) -> &PrometheusHandle {
         &self.0.prometheus
+    }
+
+    /// The feed as it grows.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// Cancelled when the server is to stop: long answers end then.

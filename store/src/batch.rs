@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use model::{LinkId, OrganizationId, PartKey, RecordId};
 use sync::history::HistoryEntry;
 use sync::ports::{Effect, StoreError};
-use sync::state::{FeedEntry, Fence, Link, NewJob, Record};
+use sync::state::{FeedAction, FeedEntry, Fence, Link, NewJob, Record};
 
 use crate::link_parts::Parts;
 use crate::original::{self, Packed};
@@ -43,6 +43,8 @@ struct Plan {
     feed: Vec<FeedEntry>,
     jobs: Vec<NewJob>,
     history: Vec<HistoryEntry>,
+    /// Links go, or move to another record.
+    takes_apart: bool,
 }
 
 impl Plan {
@@ -56,6 +58,10 @@ impl Plan {
     }
 
     fn add(&mut self, effect: Effect) {
+        self.takes_apart |= match &effect {
+            Effect::Feed(entry) => entry.action == FeedAction::Deleted,
+            other => matches!(other, Effect::DropLink { .. }),
+        };
         match effect {
             Effect::CreateRecord(record) => {
                 self.record_ids.insert(record.id.clone());
@@ -157,6 +163,9 @@ impl SqliteStore {
         let mut write = self.write().await?;
         if let Some(fence) = fence {
             queue::check_fence(&mut write, organization, fence).await?;
+        }
+        if plan.takes_apart {
+            write.remember(organization, &plan.feed).await?;
         }
         let mut parts = Parts::default();
         for step in plan.steps {

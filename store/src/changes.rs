@@ -1,6 +1,6 @@
 //! The feed: committed changes in order, and the bell that rings when it grows.
 
-use model::OrganizationId;
+use model::{ConnectionId, OrganizationId};
 use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
@@ -16,6 +16,27 @@ pub struct Change {
     pub seq: i64,
     /// What happened.
     pub entry: FeedEntry,
+    /// The connections that it concerns: where its subject is, or was until this change, linked.
+    pub connections: Vec<ConnectionId>,
+}
+
+/// Which changes. What is left empty does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeFilter {
+    /// Of one of these kinds of subject.
+    pub kinds: Vec<String>,
+    /// That concern one of these connections.
+    pub connections: Vec<ConnectionId>,
+}
+
+impl ChangeFilter {
+    /// Whether a change is among them; the same as [`SqliteStore::changes_after`] decides.
+    #[must_use]
+    pub fn takes(&self, change: &Change) -> bool {
+        let of_kind = self.kinds.is_empty() || self.kinds.contains(&change.entry.kind);
+        let concerned = |id: &ConnectionId| change.connections.contains(id);
+        of_kind && (self.connections.is_empty() || self.connections.iter().any(concerned))
+    }
 }
 
 /// Where an organization's feed now ends.
@@ -39,11 +60,12 @@ fn read(row: &Row) -> Result<Change, StoreError> {
             origin: json(row, "origin")?,
             at: get(row, "at")?,
         },
+        connections: json(row, "connections")?,
     })
 }
 
 impl SqliteStore {
-    /// Entries after `after`, in order, at most `limit`; of one kind of subject where that is given.
+    /// Entries after `after`, in order, at most `limit`; those that the filter takes.
     ///
     /// # Errors
     /// When the database fails.
@@ -51,7 +73,7 @@ impl SqliteStore {
         &self,
         organization: &OrganizationId,
         after: i64,
-        kind: Option<&str>,
+        filter: &ChangeFilter,
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
         let mut query = QueryBuilder::<Engine>::new("SELECT * FROM changes WHERE organization_id = ");
@@ -59,8 +81,24 @@ impl SqliteStore {
             .push_bind(organization.as_str())
             .push(" AND seq > ")
             .push_bind(after);
-        if let Some(kind) = kind {
-            query.push(" AND kind = ").push_bind(kind);
+        if !filter.kinds.is_empty() {
+            query.push(" AND kind IN (");
+            let mut kinds = query.separated(", ");
+            for kind in &filter.kinds {
+                kinds.push_bind(kind.as_str());
+            }
+            query.push(")");
+        }
+        for (place, connection) in filter.connections.iter().enumerate() {
+            // A list of ids as JSON: an id in its quotes is found nowhere else. `_` stands for any character, which
+            // makes no other id of it.
+            query
+                .push(if place == 0 { " AND (" } else { " OR " })
+                .push("connections LIKE ")
+                .push_bind(format!("%\"{connection}\"%"));
+        }
+        if !filter.connections.is_empty() {
+            query.push(")");
         }
         query.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit));
         let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;

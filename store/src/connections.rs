@@ -233,6 +233,7 @@ impl SqliteStore {
         let told = entries.iter().map(|entry| died(organization, entry, cause));
         let told = told.collect::<Result<_, _>>()?;
         history::append(&mut write, organization, told).await?;
+        write.remember(organization, &entries).await?;
         // Collections, links, originals, intents, quarantine and credentials go with it, by their references.
         let done = sqlx::query("DELETE FROM connections WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())

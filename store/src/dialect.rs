@@ -71,6 +71,11 @@ pub(crate) fn migrator() -> Migrator {
             "anchors",
             include_str!("../../migrations/sqlite/0005_anchors.sql"),
         ),
+        step(
+            7,
+            "feed connections",
+            include_str!("../../migrations/sqlite/0007_feed_connections.sql"),
+        ),
     ])
 }
 

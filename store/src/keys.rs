@@ -103,6 +103,19 @@ impl SqliteStore {
         Ok(Some((key.organization, key.id)))
     }
 
+    /// Whether a key still opens anything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn api_key_opens(
+        &self,
+        organization: &OrganizationId,
+        id: &ApiKeyId,
+    ) -> Result<bool, StoreError> {
+        let open = "SELECT * FROM api_keys WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL";
+        Ok(self.row(open, organization, id.as_str()).await?.is_some())
+    }
+
     /// The keys of an organization, revoked ones included, oldest first.
     ///
     /// # Errors

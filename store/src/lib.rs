@@ -7,6 +7,7 @@ mod batch;
 mod changes;
 mod collections;
 mod column;
+mod concerned;
 mod conflicts;
 mod connections;
 mod counts;
@@ -35,7 +36,7 @@ mod seal;
 mod search;
 mod write;
 
-pub use changes::{Change, FeedHead};
+pub use changes::{Change, ChangeFilter, FeedHead};
 pub use conflicts::ConflictFilter;
 pub use connections::ConnectionPatch;
 pub use counts::LinkCounts;

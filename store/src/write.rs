@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::changes::FeedHead;
 use crate::column::{document, failed, refused};
+use crate::concerned::Concerned;
 use crate::dialect::{Conn, Engine, rows_per_insert};
 
 /// A transaction on the writing connection. Dropped without a commit it leaves everything as it was.
@@ -17,6 +18,8 @@ pub(crate) struct Write {
     jobs: watch::Sender<u64>,
     heads: Vec<FeedHead>,
     wakes: bool,
+    /// Connections that subjects of the feed had to do with before this transaction.
+    concerned: Concerned,
 }
 
 impl Write {
@@ -31,6 +34,7 @@ impl Write {
             jobs,
             heads: Vec::new(),
             wakes: false,
+            concerned: Concerned::default(),
         }
     }
 
@@ -41,6 +45,15 @@ impl Write {
     /// Rings for workers after the commit.
     pub(crate) fn wake_workers(&mut self) {
         self.wakes = true;
+    }
+
+    /// Notes which connections these changes concern as things stand, before they are taken apart.
+    pub(crate) async fn remember(
+        &mut self,
+        organization: &OrganizationId,
+        entries: &[FeedEntry],
+    ) -> Result<(), StoreError> {
+        self.concerned.look(&mut self.tx, organization, entries).await
     }
 
     /// A row that was to change must be there, as it was when it was read.
@@ -68,6 +81,7 @@ impl Write {
         if count == 0 {
             return Ok(());
         }
+        self.concerned.look(&mut self.tx, organization, &entries).await?;
         let last: i64 = sqlx::query_scalar(
             "INSERT INTO feed_heads (organization_id, seq) VALUES ($1, $2)
              ON CONFLICT (organization_id) DO UPDATE SET seq = feed_heads.seq + excluded.seq
@@ -80,17 +94,19 @@ impl Write {
         .map_err(failed)?;
         let mut numbered = Vec::with_capacity(entries.len());
         for (entry, seq) in entries.into_iter().zip(last - count + 1..) {
-            numbered.push((seq, document(&entry.changed)?, document(&entry.origin)?, entry));
+            let connections = document(&self.concerned.of(&entry.subject))?;
+            let texts = (document(&entry.changed)?, document(&entry.origin)?, connections);
+            numbered.push((seq, texts, entry));
         }
         let mut rows = numbered.into_iter().peekable();
         while rows.peek().is_some() {
             let mut insert = QueryBuilder::<Engine>::new(
                 "INSERT INTO changes
-                    (organization_id, seq, action, subject, kind, version, changed, origin, at) ",
+                    (organization_id, seq, action, subject, kind, version, changed, origin, at, connections) ",
             );
             insert.push_values(
-                rows.by_ref().take(rows_per_insert(9)),
-                |mut row, (seq, changed, origin, entry)| {
+                rows.by_ref().take(rows_per_insert(10)),
+                |mut row, (seq, (changed, origin, connections), entry)| {
                     row.push_bind(organization.as_str())
                         .push_bind(seq)
                         .push_bind(entry.action.name())
@@ -99,7 +115,8 @@ impl Write {
                         .push_bind(entry.version)
                         .push_bind(changed)
                         .push_bind(origin)
-                        .push_bind(entry.at);
+                        .push_bind(entry.at)
+                        .push_bind(connections);
                 },
             );
             insert.build().execute(self.conn()).await.map_err(failed)?;

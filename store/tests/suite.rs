@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use connector_sdk::Credentials;
 use model::{OrganizationId, RecordId};
 use place::Place;
-use store::{Paging, SqliteStore};
+use store::{ChangeFilter, Paging, SqliteStore};
 use sync::history::HistoryEntry;
 use sync::ports::{Jobs, Store};
 use sync::state::{Connection, FeedEntry, Origin};
@@ -39,7 +39,10 @@ impl Subject for OnSqlite {
     }
 
     async fn feed(&self, organization: &OrganizationId) -> anyhow::Result<Vec<(i64, FeedEntry)>> {
-        let changes = self.store.changes_after(organization, 0, None, u32::MAX).await?;
+        let changes = self
+            .store
+            .changes_after(organization, 0, &ChangeFilter::default(), u32::MAX)
+            .await?;
         Ok(changes
             .into_iter()
             .map(|change| (change.seq, change.entry))

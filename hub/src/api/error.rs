@@ -60,6 +60,7 @@ codes! {
     VersionMismatch = "version_mismatch", PRECONDITION_FAILED, "The record changed since the version in `If-Match`. `details` holds the present version and what changed.";
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON. Send `Content-Type: application/json`.";
+    TooManyStreams = "too_many_streams", TOO_MANY_REQUESTS, "Your organization follows its changes over as many streams as it may (1,000 on one server). End one, or let clients share one.";
     ReadOnly = "read_only", FORBIDDEN, "The collection or the field cannot be written with this connection.";
     ProviderUnreachable = "provider_unreachable", UNPROCESSABLE_ENTITY, "The provider's address does not answer. Check the address and the network.";
     ProviderCertificate = "provider_certificate", UNPROCESSABLE_ENTITY, "The provider's TLS certificate has expired or is not trusted; nothing was sent. For a private authority set `extra_roots_file`.";

@@ -24,5 +24,6 @@ mod renewal;
 mod scenarios;
 mod scene;
 mod server;
+mod streams;
 mod tenants;
 mod windows;

@@ -2,7 +2,7 @@
 
 use model::{ApiKeyId, ConnectionId, OrganizationId};
 use serde_json::json;
-use store::{ApiKey, ConnectionPatch, JobState, Organization, Paging};
+use store::{ApiKey, ChangeFilter, ConnectionPatch, JobState, Organization, Paging};
 use sync::history::{Cause, HistoryAction};
 use sync::ports::{Effect, Jobs, Store, StoreError};
 use sync::state::{FeedAction, Health, Origin};
@@ -109,6 +109,10 @@ async fn connections_are_paged_changed_and_announced() {
         health: Some((Health::Paused, Some("holidays".to_owned()))),
     };
     let before = bench.store.latest_seq(org).await.unwrap();
+    let of_connections = ChangeFilter {
+        kinds: vec!["connection".to_owned()],
+        ..ChangeFilter::default()
+    };
     let origin = Origin::Api("key_1".to_owned());
     let changed = bench
         .store
@@ -127,7 +131,7 @@ async fn connections_are_paged_changed_and_announced() {
     );
     let news = bench
         .store
-        .changes_after(org, before, Some("connection"), 9)
+        .changes_after(org, before, &of_connections, 9)
         .await
         .unwrap();
     assert_eq!(news.len(), 1);
@@ -244,7 +248,11 @@ async fn a_deleted_connection_takes_its_records_with_it_except_those_that_live_e
     );
     let left = bench.store.record_view(org, &shared.id).await.unwrap().unwrap();
     assert_eq!(left.links, [copy]);
-    let news = bench.store.changes_after(org, before, None, 9).await.unwrap();
+    let news = bench
+        .store
+        .changes_after(org, before, &ChangeFilter::default(), 9)
+        .await
+        .unwrap();
     let told: Vec<_> = news
         .iter()
         .map(|change| (change.entry.action, change.entry.subject.as_str()))
@@ -255,6 +263,11 @@ async fn a_deleted_connection_takes_its_records_with_it_except_those_that_live_e
             (FeedAction::Deleted, lonely.id.as_str()),
             (FeedAction::Deleted, world.connection.id.as_str())
         ]
+    );
+    let concerned = [world.connection.id.clone()];
+    assert!(
+        news.iter().all(|change| change.connections == concerned),
+        "who follows the connection is told of its end: {news:?}"
     );
     let late = bench.store.commit(org, Some(&running.fence), Vec::new()).await;
     assert!(matches!(late, Err(StoreError::Fenced(_))));

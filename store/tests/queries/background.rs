@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use model::{JobId, OrganizationId};
 use serde_json::json;
-use store::{ConnectionPatch, IdempotencyClaim, JobFilter, JobState, Paging};
+use store::{ChangeFilter, ConnectionPatch, IdempotencyClaim, JobFilter, JobState, Paging};
 use sync::ports::{Effect, Jobs, Store};
 use sync::state::{Health, Origin};
 use testkit::store_suite::world::START_MS;
@@ -25,7 +25,7 @@ async fn the_bells_ring_after_the_commit_and_only_then() {
     assert_eq!(
         bench
             .store
-            .changes_after(org, head.seq - 1, None, 9)
+            .changes_after(org, head.seq - 1, &ChangeFilter::default(), 9)
             .await
             .unwrap()
             .len(),

@@ -2,7 +2,7 @@
 
 use model::OrganizationId;
 use serde_json::json;
-use store::{IdempotencyClaim, OpenMode, Organization, SqliteStore};
+use store::{ChangeFilter, IdempotencyClaim, OpenMode, Organization, SqliteStore};
 use sync::ports::{Effect, Jobs, Store, StoreError};
 use testkit::store_suite::world::START_MS;
 
@@ -121,7 +121,7 @@ async fn the_facts_count_what_is_there() {
     );
     assert_eq!(
         (facts.migration, facts.oldest_due_at, facts.running),
-        (5, Some(START_MS - 5), 0)
+        (7, Some(START_MS - 5), 0)
     );
     assert!(facts.problems.is_empty() && facts.log_bytes > 0);
     assert_eq!(facts.key_id, bench.place.key().id());
@@ -169,7 +169,7 @@ async fn a_commit_that_is_dropped_halfway_is_whole_or_not_there_and_holds_nobody
     assert!(whole < all, "some were dropped");
     let rows = bench
         .store
-        .changes_after(org, 1, None, 1_000)
+        .changes_after(org, 1, &ChangeFilter::default(), 1_000)
         .await
         .unwrap()
         .len();

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod background;
+mod feed;
 mod lifecycle;
 #[path = "../place/mod.rs"]
 mod place;

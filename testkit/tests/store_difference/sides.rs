@@ -9,7 +9,7 @@ use connector_sdk::{Clock, Credentials};
 use jiff::Timestamp;
 use model::{OrganizationId, RecordId};
 use store::{
-    ConflictFilter, Durability, JobFilter, LinkFilter, MasterKey, OpenMode, Options, Paging,
+    ChangeFilter, ConflictFilter, Durability, JobFilter, LinkFilter, MasterKey, OpenMode, Options, Paging,
     QuarantineFilter, SqliteStore,
 };
 use sync::ports::{Jobs, Store, StoreError};
@@ -108,7 +108,7 @@ impl Sides {
             jobs.extend(self.sqlite.jobs(organization, &filter, &all).await.unwrap().items);
             let feed = self
                 .sqlite
-                .changes_after(organization, 0, None, u32::MAX)
+                .changes_after(organization, 0, &ChangeFilter::default(), u32::MAX)
                 .await
                 .unwrap();
             let feed: Vec<_> = feed

@@ -1,10 +1,10 @@
 //! `/v1/changes`: the ordered log of what was committed, to be read piece by piece or followed as it grows.
 
-mod follow;
 mod stream;
 
+use model::ConnectionId;
 use serde::{Deserialize, Serialize};
-use store::Change;
+use store::{Change, ChangeFilter};
 use sync::state::{FeedAction, Origin};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +16,8 @@ use super::extract::{Caller, MAX_LIMIT, Params};
 use crate::state::AppState;
 
 const USUAL_LIMIT: u32 = 100;
+/// Kinds, and connections, that one filter may name.
+const MAX_FILTERED: usize = 20;
 
 /// Something that was committed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,7 +28,7 @@ pub struct ChangeOut {
     /// What happened.
     #[schema(value_type = FeedAction)]
     pub action: &'static str,
-    /// To what sort of thing: a kind of record, or `connection`, `collection`, `conflict`, `mirror`.
+    /// To what sort of thing: a kind of record, or `connection`, `collection`.
     #[schema(example = "event")]
     pub kind: String,
     /// To which one.
@@ -39,12 +41,19 @@ pub struct ChangeOut {
     pub changed: Vec<String>,
     /// Who did it.
     pub origin: Origin,
+    /// The connections that it concerns: where the record is linked, or was until now.
+    pub connections: Vec<ConnectionId>,
     /// When.
     pub at: String,
 }
 
 impl From<Change> for ChangeOut {
-    fn from(Change { seq, entry }: Change) -> Self {
+    fn from(change: Change) -> Self {
+        let Change {
+            seq,
+            entry,
+            connections,
+        } = change;
         Self {
             seq,
             action: entry.action.name(),
@@ -53,6 +62,7 @@ impl From<Change> for ChangeOut {
             version: entry.version,
             changed: entry.changed,
             origin: entry.origin,
+            connections,
             at: moment(entry.at),
         }
     }
@@ -84,8 +94,11 @@ pub struct ChangeParams {
     /// After this `seq`; from the beginning unless given.
     #[param(example = 0)]
     after: Option<i64>,
-    /// Of this sort of thing only: `event`, `connection`, `collection`, `conflict`, `mirror`.
+    /// Of these sorts of things only: `event`, `connection`, `collection`; several with commas between them.
+    #[param(example = "event,collection")]
     kind: Option<String>,
+    /// Only what concerns these connections; several with commas between them.
+    connection_id: Option<String>,
     /// At most so many, 1 to 200; 100 unless given.
     limit: Option<u32>,
 }
@@ -110,6 +123,28 @@ fn checked_after(after: i64) -> Result<i64, ApiError> {
     Ok(after)
 }
 
+/// What `kind` and `connection_id` of the address ask for.
+fn filter(kind: Option<&str>, connection: Option<&str>) -> Result<ChangeFilter, ApiError> {
+    let parts = |text: Option<&str>| -> Result<Vec<String>, ApiError> {
+        let Some(text) = text else { return Ok(Vec::new()) };
+        let parts: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
+        if parts.len() > MAX_FILTERED || parts.iter().any(String::is_empty) {
+            let message = format!("`kind` and `connection_id` take 1 to {MAX_FILTERED} names each");
+            return Err(ApiError::new(Code::InvalidQuery, message));
+        }
+        Ok(parts)
+    };
+    let connections = parts(connection)?;
+    let connections = connections.iter().map(|id| {
+        id.parse()
+            .map_err(|_| ApiError::new(Code::InvalidQuery, "`connection_id` must be ids of connections"))
+    });
+    Ok(ChangeFilter {
+        kinds: parts(kind)?,
+        connections: connections.collect::<Result<_, _>>()?,
+    })
+}
+
 /// What was committed, in order. Keep the last `seq` and come back with it as `after`: nothing is missed and nothing
 /// comes twice.
 #[utoipa::path(get, path = "/v1/changes", tag = "changes", security(("api_key" = [])), params(ChangeParams),
@@ -129,8 +164,10 @@ async fn list(
     let (store, organization) = (caller.store(), &caller.organization);
     // Read first: what is committed after this is not passed over by the `after` of an empty piece.
     let head = store.latest_seq(organization).await?;
-    let kind = params.kind.as_deref();
-    let mut found = store.changes_after(organization, after, kind, limit + 1).await?;
+    let filter = filter(params.kind.as_deref(), params.connection_id.as_deref())?;
+    let mut found = store
+        .changes_after(organization, after, &filter, limit + 1)
+        .await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let last = found.last().map_or(after, |change| change.seq);

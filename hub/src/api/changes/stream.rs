@@ -10,18 +10,25 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::Stream;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use store::Change;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use utoipa::IntoParams;
 
-use super::follow::{News, follow};
-use super::{ChangeOut, checked_after};
+use super::{ChangeOut, checked_after, filter};
 use crate::api::error::{ApiError, Code, Failures};
 use crate::api::extract::{Caller, Params};
+use crate::feed::{End, Follower, News, Refused, Told};
 
 /// A sign of life when nothing happens, so that neither side nor a proxy takes the silence for the end.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a WebSocket may take to accept one message, or may stay without a sign of life.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Largest message that is told. A change with more paths than fit tells none: what changed is in the record.
+const LONGEST_MESSAGE: usize = 64 << 10;
+/// Largest message that a client may send. What it sends is not read for a meaning.
+const LONGEST_HEARD: usize = 4 << 10;
+/// What is gathered before it is written to a WebSocket.
+const WRITE_BUFFER: usize = 8 << 10;
 
 /// Where to begin.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -30,14 +37,17 @@ const PATIENCE: Duration = Duration::from_secs(45);
 pub(super) struct StreamParams {
     /// After this `seq`; from now on unless given. `Last-Event-ID` says the same and weighs more.
     after: Option<i64>,
-    /// Of this sort of thing only: `event`, `connection`, `conflict`, `mirror`.
+    /// Of these sorts of things only: `event`, `connection`, `collection`; several with commas between them.
     kind: Option<String>,
+    /// Only what concerns these connections; several with commas between them.
+    connection_id: Option<String>,
 }
 
 /// What is committed, as it is committed. Server-sent events (`id` is the `seq`, `event` is `change`, `data` as in
 /// `/v1/changes`), or, when the request asks for an upgrade, a WebSocket with one change per text message. A stream
 /// may end at any time (the server stops, the client reads too slowly): go on with the last `seq` as `after` or
-/// `Last-Event-ID`; nothing is missed.
+/// `Last-Event-ID`; nothing is missed and nothing comes twice. The end is told where it can be: as the event `end`
+/// with `reason` and `after`, or in the WebSocket's close frame.
 #[utoipa::path(get, path = "/v1/changes/stream", tag = "changes", security(("api_key" = [])),
     params(StreamParams, ("Last-Event-ID" = Option<i64>, Header)),
     responses(
@@ -51,26 +61,43 @@ pub(super) async fn stream(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let after = match last_event(&headers)?.or(params.after) {
-        Some(after) => checked_after(after)?,
-        None => caller.store().latest_seq(&caller.organization).await?,
-    };
-    Ok(match upgrade {
-        Ok(upgrade) => upgrade
-            .max_message_size(1 << 16)
-            .on_upgrade(move |socket| async move {
-                talk(socket, follow(caller, after, params.kind), after).await
-            }),
+    let after = last_event(&headers)?.or(params.after);
+    let after = after.map(checked_after).transpose()?;
+    let filter = filter(params.kind.as_deref(), params.connection_id.as_deref())?;
+    // Refused before a seat is taken.
+    let upgrade = match upgrade {
         Err(rejection) if headers.contains_key("upgrade") => {
             return Err(ApiError::new(Code::InvalidHeader, rejection.body_text()));
         }
-        Err(_) => {
+        upgrade => upgrade.ok(),
+    };
+    let feed = caller.state().feed();
+    let follower = feed.follow(&caller.organization, after, filter).await?;
+    let heard = Heard::new(caller, follower);
+    Ok(match upgrade {
+        Some(upgrade) => upgrade
+            .max_message_size(LONGEST_HEARD)
+            .max_frame_size(LONGEST_HEARD)
+            .write_buffer_size(WRITE_BUFFER)
+            .on_upgrade(move |socket| talk(socket, heard)),
+        None => {
             let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("still here");
-            Sse::new(events(follow(caller, after, params.kind)))
-                .keep_alive(keep_alive)
-                .into_response()
+            Sse::new(events(heard)).keep_alive(keep_alive).into_response()
         }
     })
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            Refused::TooMany(_) => Self::new(Code::TooManyStreams, message),
+            Refused::Beyond { head } => {
+                Self::new(Code::Conflict, message).with_details(serde_json::json!({ "head": head }))
+            }
+            Refused::Store(error) => error.into(),
+        }
+    }
 }
 
 fn last_event(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
@@ -87,63 +114,96 @@ fn last_event(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     Ok(Some(seq))
 }
 
-fn events(mut news: mpsc::Receiver<News>) -> impl Stream<Item = Result<Event, Infallible>> {
+/// News for a caller, as long as the key that opened the stream is good.
+struct Heard {
+    caller: Caller,
+    follower: Follower,
+    check: Interval,
+}
+
+impl Heard {
+    fn new(caller: Caller, follower: Follower) -> Self {
+        let mut check = interval(HEARTBEAT);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        check.reset();
+        Self {
+            caller,
+            follower,
+            check,
+        }
+    }
+
+    async fn next(&mut self) -> News {
+        loop {
+            tokio::select! {
+                news = self.follower.next() => return news,
+                _ = self.check.tick() => {
+                    let (organization, key) = (&self.caller.organization, &self.caller.key);
+                    // When the database does not answer the follower will say so.
+                    if let Ok(false) = self.caller.store().api_key_opens(organization, key).await {
+                        return News::End { reason: End::Revoked, after: self.follower.after() };
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn events(mut heard: Heard) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
-        while let Some(news) = news.recv().await {
-            yield Ok(event(&news));
+        loop {
+            match heard.next().await {
+                News::Change(told) => yield Ok(Event::default()
+                    .event("change")
+                    .id(told.change.seq.to_string())
+                    .data(text(&told))),
+                News::End { reason, after } => {
+                    let data = serde_json::json!({ "reason": reason.name(), "after": after });
+                    yield Ok(Event::default().event("end").data(data.to_string()));
+                    return;
+                }
+            }
         }
     }
 }
 
-fn event(news: &News) -> Event {
-    match news {
-        News::Change(change) => Event::default()
-            .event("change")
-            .id(change.seq.to_string())
-            .data(text(change)),
-        News::End { reason, after } => {
-            let data = serde_json::json!({ "reason": reason.name(), "after": after });
-            Event::default().event("end").data(data.to_string())
+/// A change as one message, made once for all streams that tell it.
+fn text(told: &Told) -> std::sync::Arc<str> {
+    told.text(|change: &Change| {
+        let mut out = ChangeOut::from(change.clone());
+        // Strings, numbers and lists of them: writing them as JSON cannot fail.
+        let text = serde_json::to_string(&out).unwrap_or_default();
+        if text.len() <= LONGEST_MESSAGE {
+            return text;
         }
-    }
-}
-
-fn text(change: &ChangeOut) -> String {
-    // Strings, numbers and lists of them: writing them as JSON cannot fail.
-    serde_json::to_string(change).unwrap_or_default()
+        out.changed.clear();
+        serde_json::to_string(&out).unwrap_or_default()
+    })
 }
 
 /// Tells a WebSocket until one side ends it.
-async fn talk(mut socket: WebSocket, mut news: mpsc::Receiver<News>, after: i64) {
-    let mut told = after;
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    let mut heard = tokio::time::Instant::now();
+async fn talk(mut socket: WebSocket, mut heard: Heard) {
+    let mut beat = interval(HEARTBEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut alive = Instant::now();
     loop {
         let message = tokio::select! {
-            heard_now = socket.recv() => match heard_now {
+            received = socket.recv() => match received {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => {
-                    heard = tokio::time::Instant::now();
+                    alive = Instant::now();
                     continue;
                 }
             },
             _ = beat.tick() => {
-                if heard.elapsed() > PATIENCE {
+                if alive.elapsed() > PATIENCE {
                     return;
                 }
                 Message::Ping(axum::body::Bytes::new())
             }
-            news = news.recv() => match news {
-                Some(News::Change(change)) => {
-                    told = change.seq;
-                    Message::Text(text(&change).into())
-                }
-                Some(News::End { reason, after }) => {
-                    let code = close_code::AWAY;
-                    let reason = format!("{}; go on with after={after}", reason.name());
-                    return close(socket, code, reason).await;
-                }
-                None => return close(socket, close_code::AGAIN, format!("too slow; go on with after={told}")).await,
+            news = heard.next() => match news {
+                News::Change(told) => Message::Text((*text(&told)).into()),
+                News::End { reason, after } => return close(socket, reason, after).await,
             },
         };
         match tokio::time::timeout(PATIENCE, socket.send(message)).await {
@@ -153,10 +213,16 @@ async fn talk(mut socket: WebSocket, mut news: mpsc::Receiver<News>, after: i64)
     }
 }
 
-async fn close(mut socket: WebSocket, code: u16, reason: String) {
+/// Closes with what the client needs to come back: 1001 and 1013 mean now or soon, 1008 with another key.
+async fn close(mut socket: WebSocket, reason: End, after: i64) {
+    let code = match reason {
+        End::Stopping => close_code::AWAY,
+        End::Unavailable | End::Slow => close_code::AGAIN,
+        End::Revoked => close_code::POLICY,
+    };
     let frame = CloseFrame {
         code,
-        reason: reason.into(),
+        reason: format!("{}; go on with after={after}", reason.name()).into(),
     };
     // Who no longer listens need not know.
     let _ = tokio::time::timeout(PATIENCE, socket.send(Message::Close(Some(frame)))).await;

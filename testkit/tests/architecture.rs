@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test's helper fails the test")]
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -204,6 +205,43 @@ fn imports_between_rooms_run_one_way() {
     );
     let found = violations(&rooms, &edges);
     assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// Every source file beneath a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_hub_gives_back_what_was_proven_before() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let sdk = root.join("connectors/sdk");
+    let mut seen = 0;
+    for room in ["connectors", "sync", "mapping"] {
+        for path in sources(&root.join(room)) {
+            let tests = path.components().any(|part| part.as_os_str() == "tests");
+            if path.starts_with(&sdk) || tests {
+                continue;
+            }
+            seen += 1;
+            let text = std::fs::read_to_string(&path).expect("a readable file");
+            assert!(
+                !text.contains("StoredHead") && !text.contains("inbox::"),
+                "{} takes a delivery for proven without a scheme (ADR 7)",
+                path.display()
+            );
+        }
+    }
+    assert!(seen > 50, "the sources were read: {seen}");
 }
 
 #[test]

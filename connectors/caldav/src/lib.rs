@@ -19,7 +19,7 @@ mod xml;
 
 use connector_sdk::{
     Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Pull, Push,
-    RemoteCollection, SeriesModel,
+    RemoteCollection, SeriesModel, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
@@ -72,6 +72,8 @@ impl Connector for CaldavConnector {
                 client_ids: true,
                 series: SeriesModel::Whole,
                 batch_max: 1,
+                webhook: WebhookProof::None,
+                webhook_expires_max_ms: None,
                 fields: mapping::ical::support(),
             },
             Kind::Calendar | Kind::Contact => Capability::NONE,
@@ -88,6 +90,10 @@ impl Connector for CaldavConnector {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(&CaldavPush)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        None
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

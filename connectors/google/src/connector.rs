@@ -2,7 +2,7 @@
 
 use connector_sdk::{
     Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Pull, Push,
-    RemoteCollection, SeriesModel,
+    RemoteCollection, SeriesModel, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
@@ -53,6 +53,8 @@ impl Connector for GoogleConnector {
                 client_ids: true,
                 series: SeriesModel::PerPart,
                 batch_max: 1,
+                webhook: WebhookProof::None,
+                webhook_expires_max_ms: None,
                 fields: mapping::google::support(),
             },
         }
@@ -68,6 +70,10 @@ impl Connector for GoogleConnector {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        None
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

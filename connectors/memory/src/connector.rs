@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use connector_sdk::{
     Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context, Credentials,
-    Error, FieldSupport, Limits, Pull, Push, RemoteCollection,
+    Error, FieldSupport, Limits, Pull, Push, RemoteCollection, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
 use crate::provider::MemoryProvider;
+use crate::webhooks;
 
 /// Every field of an event, read and written.
 static FIELDS: LazyLock<Vec<FieldSupport>> = LazyLock::new(|| {
@@ -89,6 +90,9 @@ impl Connector for MemoryConnector {
                     client_ids: true,
                     series: options.series,
                     batch_max: 50,
+                    webhook: options.webhook,
+                    webhook_expires_max_ms: (options.webhook != WebhookProof::None)
+                        .then_some(webhooks::MAX_LASTING_MS),
                     fields: &FIELDS,
                 }
             }
@@ -105,6 +109,11 @@ impl Connector for MemoryConnector {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        let receives = self.provider.options().webhook != WebhookProof::None;
+        receives.then_some(self as &dyn Webhooks)
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

@@ -4,11 +4,13 @@
 //! It keeps every field of the model, so whatever does not come back from it was lost by its caller.
 
 mod connector;
+pub mod delivery;
 mod fault;
 mod provider;
 mod pull;
 mod push;
 mod state;
+mod webhooks;
 
 pub use connector::{MemoryConnector, connector};
 pub use fault::{Fault, Operation, When};

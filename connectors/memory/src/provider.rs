@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_sdk::{
     Access, Error, ErrorKind, Notifies, RemoteCollection, RemoteId, RemoteObject, RemoteVersion, SeriesModel,
+    WebhookProof,
 };
 use model::{Content, Fields, Kind, PartKey, series};
+use url::Url;
 
 use crate::fault::{Fault, Operation, When};
 use crate::state::{Collection, Record};
@@ -27,6 +29,8 @@ pub struct Options {
     pub reports_deletes: bool,
     /// Whether its deltas say of an object only what changed of it.
     pub sparse_deltas: bool,
+    /// How its deliveries are proven.
+    pub webhook: WebhookProof,
     /// Whether it mails the people invited when an event of theirs is written.
     pub notifies: Notifies,
 }
@@ -40,6 +44,7 @@ impl Options {
         incremental: true,
         reports_deletes: true,
         sparse_deltas: false,
+        webhook: WebhookProof::Signed,
         notifies: Notifies::Never,
     };
 
@@ -75,6 +80,8 @@ pub(crate) struct State {
     before_write: Option<Hook>,
     before_page: Option<Hook>,
     pub(crate) rewrite: Option<Rewrite>,
+    /// Standing orders for deliveries: where to, and until when.
+    pub(crate) subscriptions: BTreeMap<String, (Url, i64)>,
 }
 
 /// A provider in memory. Clones share it.
@@ -108,6 +115,7 @@ impl MemoryProvider {
             before_write: None,
             before_page: None,
             rewrite: None,
+            subscriptions: BTreeMap::new(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -285,6 +293,34 @@ impl MemoryProvider {
     /// Runs just before the next page is read: what happens between a probe and a pull.
     pub fn before_next_page(&self, hook: impl FnOnce(&Self) + Send + 'static) {
         self.lock().before_page = Some(Box::new(hook));
+    }
+
+    /// Where deliveries were ordered to, by subscription.
+    #[must_use]
+    pub fn subscriptions(&self) -> BTreeMap<String, Url> {
+        let state = self.lock();
+        let held = state.subscriptions.iter();
+        held.map(|(id, (url, _))| (id.clone(), url.clone())).collect()
+    }
+
+    /// Loses all subscriptions without a word.
+    pub fn forget_subscriptions(&self) {
+        self.lock().subscriptions.clear();
+    }
+
+    /// What a delivery says of an object as it is now, for [`crate::delivery::body`]. Each call has a greater ordering key.
+    pub fn observation(&self, collection: &str, object: &RemoteId) -> serde_json::Value {
+        let mut state = self.lock();
+        state.clock += 1;
+        let (order, versions) = (state.clock, state.options.versions);
+        let held = state.collections.get(collection);
+        match held.and_then(|held| held.bare(object, versions)) {
+            Some(object) => serde_json::json!({
+                "collection": collection, "order": order,
+                "object": {"id": object.id, "version": object.version, "content": object.content},
+            }),
+            None => serde_json::json!({"collection": collection, "order": order, "deleted": object}),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use connector_memory::{MemoryConnector, MemoryProvider, Options, connector};
 use connector_sdk::{
     Action, Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Cursor, Error,
-    ErrorKind, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, Write,
+    ErrorKind, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, Webhooks, Write,
 };
 use futures::stream::{BoxStream, StreamExt as _};
 use model::{Content, FieldPath, Kind};
@@ -49,6 +49,10 @@ impl Connector for Broken {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        self.sound.webhooks()
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

@@ -1,9 +1,12 @@
 //! The reference connector keeps the contract, in both layouts of series and with fewer gifts.
 
-use connector_memory::{Fault, MemoryConnector, MemoryProvider, Options, connector};
-use connector_sdk::{Connector, Context, Notifies, RemoteId};
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
+use connector_memory::{Fault, MemoryConnector, MemoryProvider, Options, connector, delivery};
+use connector_sdk::signature::standard_webhooks::secret;
+use connector_sdk::{Connector, Context, Notifies, RemoteId, WebhookProof};
 use model::{Content, FieldPath};
-use testkit::conformance::{Subject, no_network, run};
+use testkit::conformance::{Deliveries, Subject, no_network, run};
 
 const CALENDAR: &str = "work";
 
@@ -80,6 +83,30 @@ impl Subject for InMemory {
         true
     }
 
+    fn deliveries(&self) -> Option<Deliveries> {
+        let account = |name: &str| serde_json::Map::from_iter([("account".to_owned(), name.into())]);
+        let signed = self.provider.options().webhook == WebhookProof::Signed;
+        Some(Deliveries {
+            secret: secret([7; 32]),
+            other_secret: secret([8; 32]),
+            deliver: if signed {
+                |body, number, sent_ms, secret| {
+                    delivery::signed(secret, &format!("msg_{number}"), sent_ms, body).unwrap()
+                }
+            } else {
+                |body, _, sent_ms, secret| delivery::with_token(secret.expose(), sent_ms, body)
+            },
+            body: delivery::body(&[delivery::to_account(delivery::dirty(CALENDAR), "ada")]),
+            connections: [account("ada"), account("bob")],
+            headers: if signed {
+                &["webhook-id", "webhook-timestamp", "webhook-signature"]
+            } else {
+                &[delivery::TOKEN]
+            },
+            window_ms: signed.then_some(300_000),
+        })
+    }
+
     fn writes(&self) -> usize {
         self.provider.writes()
     }
@@ -145,4 +172,15 @@ async fn a_provider_whose_deltas_omit_deletes_keeps_the_contract() {
         ..Options::PER_PART
     };
     run(async || fresh(options).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_sign_or_does_not_deliver_keeps_the_contract() {
+    for webhook in [WebhookProof::SharedSecret, WebhookProof::None] {
+        let options = Options {
+            webhook,
+            ..Options::WHOLE
+        };
+        run(async || fresh(options).await).await.unwrap();
+    }
 }

@@ -3,6 +3,8 @@
 use mapping::FieldSupport;
 use serde::Serialize;
 
+use crate::webhooks::Grade;
+
 /// What a connector can do with one kind.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Capability {
@@ -28,6 +30,11 @@ pub struct Capability {
     pub series: SeriesModel,
     /// How many writes one call may carry.
     pub batch_max: u32,
+    /// Whether the provider tells of changes by itself, and how its deliveries are proven.
+    pub webhook: WebhookProof,
+    /// The longest that a subscription to deliveries lasts, in milliseconds; `None` where it does not end by itself,
+    /// or where there are none.
+    pub webhook_expires_max_ms: Option<i64>,
     /// The fields it maps, and which of them it can write.
     #[serde(skip)]
     pub fields: &'static [FieldSupport],
@@ -47,6 +54,8 @@ impl Capability {
         client_ids: false,
         series: SeriesModel::None,
         batch_max: 1,
+        webhook: WebhookProof::None,
+        webhook_expires_max_ms: None,
         fields: &[],
     };
 
@@ -75,6 +84,30 @@ pub enum Conditional {
     Second,
     /// Not at all: clashes are found by reading back.
     None,
+}
+
+/// How a provider's deliveries are proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookProof {
+    /// By a signature: they may say what changed.
+    Signed,
+    /// By a secret that both sides know: they may say that something changed.
+    SharedSecret,
+    /// There are no deliveries.
+    None,
+}
+
+impl WebhookProof {
+    /// The grade that a proven delivery has.
+    #[must_use]
+    pub const fn grade(self) -> Option<Grade> {
+        match self {
+            Self::Signed => Some(Grade::Signed),
+            Self::SharedSecret => Some(Grade::SharedSecret),
+            Self::None => None,
+        }
+    }
 }
 
 /// Whether writing makes the vendor mail people.

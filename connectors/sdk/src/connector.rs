@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::pull::Pull;
 use crate::push::Push;
+use crate::webhooks::Webhooks;
 
 /// What a connector is, for people and for the registry.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +58,13 @@ pub trait Connector: Send + Sync {
 
     /// Writing; present if and only if some kind's capability says `create`, `update` or `delete`.
     fn push(&self) -> Option<&dyn Push>;
+
+    /// Receiving; present if and only if some kind's capability says `webhook`.
+    //
+    // The body goes once the last wrapper in the tests names the facet: a wrapper that forgets it hides it.
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        None
+    }
 
     /// Queries and acts that are not records.
     fn actions(&self) -> Option<&dyn Actions>;

@@ -17,9 +17,11 @@ pub mod http;
 pub mod layers;
 pub mod pull;
 pub mod push;
+pub mod signature;
+pub mod webhooks;
 
 pub use auth::Auth;
-pub use capability::{Capability, Conditional, Notifies, SeriesModel};
+pub use capability::{Capability, Conditional, Notifies, SeriesModel, WebhookProof};
 pub use clock::{Clock, SystemClock};
 pub use collection::{Access, RemoteCollection};
 pub use connector::{Actions, BusyPeriod, Connector, ConnectorInfo, Limits};
@@ -30,6 +32,10 @@ pub use http::{HttpRequest, HttpResponse, HttpTransport};
 pub use mapping::FieldSupport;
 pub use pull::{Change, Coverage, Cursor, Known, Listing, Page, Pull, PullRequest, RemoteObject, SeriesPart};
 pub use push::{Action, Applied, Push, Target, Write};
+pub use webhooks::{
+    Grade, Handshake, Notice, Observed, OrderingKey, RawRequest, Route, SubscribeRequest, Subscription,
+    VerifiedRequest, WebhookSecret, WebhookSecrets, Webhooks,
+};
 
 use serde::{Deserialize, Serialize};
 

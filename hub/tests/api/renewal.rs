@@ -8,7 +8,7 @@ use ::sync::state::{Connection, Health, Origin};
 use async_trait::async_trait;
 use connector_sdk::{
     Actions, Auth, AuthScheme, Capability, Clock as _, Connector, ConnectorInfo, Context, Credentials, Error,
-    ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock,
+    ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock, Webhooks,
 };
 use hub::entropy::SystemEntropy;
 use hub::providers::ProviderPool;
@@ -63,6 +63,10 @@ impl Connector for Counting {
     }
 
     fn push(&self) -> Option<&dyn Push> {
+        None
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! What a connector says of itself.
 
 use anyhow::{Result, ensure};
-use connector_sdk::{Access, SeriesModel};
+use connector_sdk::{Access, SeriesModel, WebhookProof};
 use model::Kind;
 
 use super::case::cases;
@@ -24,6 +24,8 @@ async fn facets_are_there_exactly_when_capability_says_so(subject: &dyn Subject)
     let writes = all.iter().any(|one| one.create || one.update || one.delete);
     ensure!(connector.pull().is_some() == reads, "the pull facet");
     ensure!(connector.push().is_some() == writes, "the push facet");
+    let receives = all.iter().any(|one| one.webhook != WebhookProof::None);
+    ensure!(connector.webhooks().is_some() == receives, "the webhooks facet");
     Ok(())
 }
 
@@ -66,6 +68,10 @@ async fn fields_are_of_the_kind_and_named_once(subject: &dyn Subject) -> Result<
             "deletes are reported by deltas"
         );
         ensure!(capability.batch_max > 0, "a call carries at least one write");
+        ensure!(
+            capability.webhook != WebhookProof::None || capability.webhook_expires_max_ms.is_none(),
+            "only subscriptions expire"
+        );
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod facets;
 mod reading;
 pub mod sample;
 mod series;
+pub mod webhooks;
 mod writing;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use model::{Content, Kind};
 pub use context::{context, no_network};
 
 use case::Case;
+pub use webhooks::Deliveries;
 
 /// A connector under test, connected to a provider that the test controls.
 #[async_trait]
@@ -75,6 +77,11 @@ pub trait Subject: Send + Sync {
         0
     }
 
+    /// Deliveries as the provider sends them; needed where the capability says `webhook`.
+    fn deliveries(&self) -> Option<Deliveries> {
+        None
+    }
+
     /// Texts that must never be in an error: passwords, tokens.
     fn secrets(&self) -> Vec<String> {
         Vec::new()
@@ -116,6 +123,7 @@ fn cases() -> Vec<Case> {
         writing::CASES,
         series::CASES,
         errors::CASES,
+        webhooks::CASES,
     ]
     .concat()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connector_sdk::{
     Action, Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, Page, Pull,
-    PullRequest, Push, RemoteCollection, RemoteId, Write,
+    PullRequest, Push, RemoteCollection, RemoteId, Webhooks, Write,
 };
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -74,6 +74,10 @@ impl Connector for WatchedConnector {
 
     fn push(&self) -> Option<&dyn Push> {
         self.inner.push().map(|_| self as &dyn Push)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        self.inner.webhooks()
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use connector_sdk::{
     Actions, Applied, Auth, AuthScheme, Capability, Change, Clock, Conditional, Connector, ConnectorInfo,
     Context, Credentials, Error, ErrorKind, FieldSupport, HttpRequest, HttpResponse, HttpTransport, Known,
-    Limits, Notifies, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, SeriesModel, Write,
+    Limits, Notifies, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, SeriesModel, WebhookProof,
+    Webhooks, Write,
 };
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -325,6 +326,8 @@ impl Connector for Wire {
             client_ids: true,
             series: SeriesModel::Whole,
             batch_max: 1,
+            webhook: WebhookProof::None,
+            webhook_expires_max_ms: None,
             fields: &FIELDS,
         }
     }
@@ -339,6 +342,10 @@ impl Connector for Wire {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        None
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connector_sdk::{
     Action, Actions, Applied, Auth, Capability, Connector, ConnectorInfo, Context, Error, Pull, Push,
-    RemoteCollection, Write,
+    RemoteCollection, Webhooks, Write,
 };
 use model::{Content, Kind};
 use testkit::simulation::fault::Plant;
@@ -45,6 +45,10 @@ impl Connector for DeafConnector {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        self.0.webhooks()
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connector_sdk::{
     Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, ErrorKind, Page,
-    Pull, PullRequest, Push, RemoteCollection, RemoteId, RemoteObject, Write,
+    Pull, PullRequest, Push, RemoteCollection, RemoteId, RemoteObject, Webhooks, Write,
 };
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -152,6 +152,10 @@ impl<F: ConnectorFault> Connector for FaultyConnector<F> {
 
     fn push(&self) -> Option<&dyn Push> {
         self.honest.push().map(|_| self as &dyn Push)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        self.honest.webhooks()
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use connector_sdk::{
     Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context, Credentials,
-    Error, FieldSupport, Limits, Notifies, Pull, Push, RemoteCollection, SeriesModel,
+    Error, FieldSupport, Limits, Notifies, Pull, Push, RemoteCollection, SeriesModel, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
@@ -82,6 +82,8 @@ fn capability(kind: Kind, quirks: &Quirks) -> Capability {
         client_ids: quirks.creation == Creation::ClientId,
         series: series_model(kind, quirks),
         batch_max: 50,
+        webhook: WebhookProof::None,
+        webhook_expires_max_ms: None,
         fields: supported(kind, quirks),
     }
 }
@@ -153,6 +155,10 @@ impl Connector for SimConnector {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        None
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

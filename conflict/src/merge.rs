@@ -196,11 +196,7 @@ impl<'a> Run<'a> {
     fn field(&mut self, spec: &FieldSpec, path: FieldPath) {
         if !self.support.writes(spec.name) {
             if self.remote_changed(&path) {
-                if self.hub_changed(&path) && !self.agree(&path) {
-                    self.clash(&path, Rule::RemoteWins);
-                } else {
-                    self.take(&path);
-                }
+                self.read_only(spec, &path);
             }
             return;
         }
@@ -234,20 +230,42 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Both sides changed the field, differently.
-    fn both(&mut self, spec: &FieldSpec, path: &FieldPath) {
-        let rule = self.policy.rule(spec.name);
+    /// The provider changed a field that cannot be written there. What it would hold of the hub's value says nothing.
+    fn read_only(&mut self, spec: &FieldSpec, path: &FieldPath) {
+        if !self.hub_changed(path) || self.sides.hub.get(path) == self.sides.remote.get(path) {
+            self.take(path);
+            return;
+        }
+        match self.elements(spec, path, Side::Remote) {
+            Some(merged) if !merged.clashed => {
+                self.follow(path);
+                if merged.value.as_ref() != self.sides.hub.get(path) {
+                    self.merged.taken.insert(path.clone());
+                }
+                self.merged.hub.set(path, merged.value);
+            }
+            Some(_) | None => self.clash(path, Rule::RemoteWins),
+        }
+    }
+
+    /// The field merged element by element, where it has elements and no owner.
+    fn elements(&self, spec: &FieldSpec, path: &FieldPath, winner: Side) -> Option<element::MergedValue> {
+        if self.policy.owner(spec.name).is_some() {
+            return None;
+        }
         let values = Values {
             base_hub: self.sides.base_hub.get(path),
             hub: self.sides.hub.get(path),
             base_remote: self.sides.base_remote.get(path),
             remote: self.sides.remote.get(path),
         };
-        let merged = if self.policy.owner(spec.name).is_some() {
-            None
-        } else {
-            element::merge(spec.merge, &values, rule.winner().unwrap_or(Side::Hub))
-        };
+        element::merge(spec.merge, &values, winner)
+    }
+
+    /// Both sides changed the field, differently.
+    fn both(&mut self, spec: &FieldSpec, path: &FieldPath) {
+        let rule = self.policy.rule(spec.name);
+        let merged = self.elements(spec, path, rule.winner().unwrap_or(Side::Hub));
         let Some(merged) = merged.filter(|merged| !(merged.clashed && rule == Rule::Ask)) else {
             self.clash(path, rule);
             return;

@@ -19,6 +19,18 @@ impl Support for All {
     }
 }
 
+/// A provider whose labels are only read.
+struct LabelsReadOnly;
+
+impl Support for LabelsReadOnly {
+    fn reads(&self, _: &str) -> bool {
+        true
+    }
+    fn writes(&self, field: &str) -> bool {
+        field != "categories"
+    }
+}
+
 fn content(json: Value) -> Content {
     Content::new(serde_json::from_value(json).unwrap())
 }
@@ -230,6 +242,35 @@ fn a_field_the_provider_cannot_write_is_taken_and_never_sent() {
         Rule::LastWriter,
     );
     assert!(merged.send.is_empty());
+}
+
+#[test]
+fn a_label_removed_where_labels_are_only_read_takes_no_other_with_it() {
+    let of = |labels: Value| content(json!({"categories": labels}));
+    let (base, hub, remote) = (
+        of(json!(["theirs"])),
+        of(json!(["theirs", "mine"])),
+        of(json!([])),
+    );
+    let sides = Sides {
+        base_hub: &base,
+        hub: &hub,
+        base_remote: &base,
+        remote: &remote,
+        // Nothing of the hub's labels would arrive there, so that it looks as if both agreed.
+        projected: &remote,
+    };
+    let policy = Policy::default();
+    let merged = merge(
+        Kind::Event.schema(),
+        sides,
+        &LabelsReadOnly,
+        &policy,
+        &BTreeSet::new(),
+    );
+    assert_eq!(merged.hub, of(json!(["mine"])));
+    assert_eq!(merged.base_remote, remote);
+    assert!(merged.send.is_empty() && merged.clashes.is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Dry runs: the plan as data, shown and not carried out.
 
+use std::collections::BTreeSet;
+
 use connector_sdk::{Change, Error, ErrorKind, Listing, PullRequest};
 use futures::StreamExt as _;
 use model::{CollectionId, ConnectionId, LinkId, OrganizationId, RecordId};
@@ -126,6 +128,7 @@ impl Engine {
             approve_deletes: false,
             summary: Summary::default(),
             done: 0,
+            sent: BTreeSet::new(),
         })
     }
 

@@ -1,9 +1,10 @@
 //! The engine: runs jobs. One job works on one connection at a time; see [`Engine::run`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use connector_sdk::{Clock, Error, ErrorKind, Retry};
-use model::{ConnectionId, OrganizationId};
+use model::{ConnectionId, IntentId, OrganizationId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -148,6 +149,8 @@ pub(crate) struct Run<'a> {
     pub(crate) approve_deletes: bool,
     pub(crate) summary: Summary,
     pub(crate) done: u64,
+    /// Creates that this run sent: what became of them is asked at the beginning of the next one.
+    pub(crate) sent: BTreeSet<IntentId>,
 }
 
 impl Engine {
@@ -268,6 +271,7 @@ impl Engine {
             approve_deletes: pull.is_some_and(|(_, approve)| approve),
             summary: Summary::default(),
             done: 0,
+            sent: BTreeSet::new(),
         };
         let mut outcome = run.work(pull).await;
         if matches!(&outcome, Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized) {

@@ -13,7 +13,7 @@ use crate::ports::{Effect, Linked, StoreError};
 use crate::push::{Outcome, Pending, to_write};
 use crate::scene::Scene;
 use crate::state::{CollectionCache, Intent, IntentAction, Link, LinkState, Origin};
-use crate::work::Work;
+use crate::work::{Work, means_the_same};
 
 /// Why a create is not tried again where nothing tells what became of it (invariant 8).
 pub const IN_DOUBT: &str = "the answer to its creation was lost, and this provider cannot be asked whether it was made; look \
@@ -275,10 +275,11 @@ impl Run<'_> {
             && let Some((_, view)) = scene.remote_view(&linked.link, object)
         {
             let projected = scene.project(&intent.sent);
-            let took_effect = intent
-                .changed
-                .iter()
-                .all(|path| view.get(path) == projected.get(path));
+            let before = &linked.link.snapshots.remote;
+            let took_effect = intent.changed.iter().all(|path| {
+                let (sent, there) = (projected.get(path), view.get(path));
+                sent == there || (there != before.get(path) && means_the_same(sent, there))
+            });
             if took_effect {
                 self.summary.written += 1;
                 self.finish(scene, intent, Outcome::Answered(Applied::Stored(object.clone())))
@@ -324,7 +325,8 @@ impl Run<'_> {
             return Ok(false);
         }
         let link = &work.link;
-        let unguarded = scene.capability.conditional == Conditional::None;
+        // A condition on whole seconds does not see what happened within the second.
+        let unguarded = scene.capability.conditional != Conditional::Version;
         let master = pending.part.is_master();
         // An occurrence's own object says nothing of whom its series invites.
         let mails = scene.capability.notifies == Notifies::Always && !master;
@@ -339,8 +341,10 @@ impl Run<'_> {
         };
         let remote = &scene.collection.remote;
         let mut changes = match facet.fetch(&scene.provider.ctx, remote, &ids).await {
-            // The write will say so, too.
-            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            // The write will say so, too, and what it goes over it guards.
+            Err(error)
+                if !unguarded && matches!(error.kind, ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
+            {
                 return Ok(false);
             }
             changes => changes?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use connector_sdk::{Action, Error, ErrorKind, SeriesPart, Target, Write};
+use connector_sdk::{Action, Applied, Error, ErrorKind, SeriesPart, Target, Write};
 use model::{EventTime, IntentId, PartKey, series};
 
 use crate::engine::{Run, Trouble};
@@ -53,6 +53,11 @@ impl Run<'_> {
             return self.ask(work, reason).await;
         }
         let (intent, again) = self.open_intent(&work, proposed).await?;
+        if again && !scene.capability.client_ids && self.sent.contains(&intent.id) {
+            // Nothing names its object yet, and nobody has asked since whether it was made.
+            self.put_off(&work.link.id).await?;
+            return Ok(Ended::Rested);
+        }
         if let (true, false, LinkState::Rejected { reason }) =
             (again, scene.capability.client_ids, &work.link.state)
         {
@@ -79,7 +84,12 @@ impl Run<'_> {
         match outcome {
             Ok(applied) => {
                 self.summary.written += 1;
-                self.finish(scene, &intent, Outcome::Answered(applied)).await
+                let outcome = match applied {
+                    // It may be what an earlier try made, and somebody edited since.
+                    Applied::Stored(object) if again => Outcome::Found(object),
+                    applied => Outcome::Answered(applied),
+                };
+                self.finish(scene, &intent, outcome).await
             }
             Err(error) => self.fail(scene, work, &intent, again, error).await,
         }
@@ -102,7 +112,7 @@ impl Run<'_> {
 
     /// Writes the intent down. A create that is in doubt is tried again as it was, name and content: both tries then
     /// mean one object (invariant 8), and what changed since follows as an update. Whether it is such a try.
-    async fn open_intent(&self, work: &Work, intent: Intent) -> Result<(Intent, bool), Trouble> {
+    async fn open_intent(&mut self, work: &Work, intent: Intent) -> Result<(Intent, bool), Trouble> {
         if intent.action == IntentAction::Create {
             let open = self
                 .desk
@@ -118,6 +128,9 @@ impl Run<'_> {
         }
         self.commit(vec![Effect::OpenIntent(Box::new(intent.clone()))])
             .await?;
+        if intent.action == IntentAction::Create {
+            self.sent.insert(intent.id.clone());
+        }
         Ok((intent, false))
     }
 }

@@ -5,6 +5,9 @@ mod budget;
 mod habits;
 mod late;
 mod remote;
+mod revival;
+
+pub(crate) use revival::means_the_same;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -243,18 +246,6 @@ impl Work {
         record.deleted = true;
         record.updated_at = now_ms;
         self.died = true;
-    }
-
-    /// The record lives again because someone edited it.
-    pub(crate) fn revive(&mut self, desk: &Desk, now_ms: i64, winner: Side) {
-        let record = Arc::make_mut(&mut self.record);
-        record.deleted = false;
-        record.updated_at = now_ms;
-        self.died = false;
-        self.born = true;
-        self.link.removing = false;
-        self.link_changed = true;
-        self.log(desk, now_ms, whole_record(winner));
     }
 
     /// The link goes with this batch.

@@ -11,7 +11,7 @@ use crate::engine::Desk;
 use crate::plan;
 use crate::scene::Scene;
 use crate::state::{LinkState, Origin, RemotePart, Snapshots};
-use crate::work::{Work, whole_record};
+use crate::work::{Work, means_the_same, whole_record};
 
 /// How far the clocks of two nodes may lie apart, in milliseconds.
 const CLOCKS_APART_MS: i64 = 60_000;
@@ -76,7 +76,8 @@ impl Work {
                 self.rekey_parts(&before, &after);
             }
         }
-        let revived = self.record.deleted && merged.taken.iter().any(|path| self.is_edit(path));
+        let mut taken = merged.taken.iter();
+        let revived = self.record.deleted && taken.any(|path| self.brings_back(path, &merged.hub));
         let (shared, local) = plan::split(self.link.kind, merged.hub, &self.link.local);
         let origin = Origin::Link(self.link.id.clone());
         self.set_content(shared, &origin, scene.now_ms);
@@ -103,7 +104,7 @@ impl Work {
 
     /// Whether a change of this field is somebody's edit of the record, and not the provider's bookkeeping or a matter
     /// of one account.
-    fn is_edit(&self, path: &FieldPath) -> bool {
+    pub(super) fn is_edit(&self, path: &FieldPath) -> bool {
         let spec = self.link.kind.schema().field(&path.field);
         spec.is_some_and(|spec| spec.writable && spec.scope == Scope::Shared)
     }
@@ -237,7 +238,10 @@ impl Work {
         self.remember(part, object);
         let hub = scene.hub_side(&self.link, &self.record);
         for path in written {
-            if view.get(path) == self.link.snapshots.remote.get(path) {
+            let there = view.get(path);
+            if means_the_same(self.link.snapshots.remote.get(path), there) {
+                // The provider's own words for what it was sent.
+                self.link.snapshots.remote.set(path, there.cloned());
                 continue;
             }
             let sent = self.link.snapshots.hub.get(path).cloned();

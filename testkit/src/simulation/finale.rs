@@ -334,9 +334,26 @@ impl World {
         self.watch.notes().oracle.log(values);
     }
 
+    /// What a side could not hold of a record goes when somebody deletes the record there.
+    fn forgo_unheld(&self) {
+        let mut notes = self.watch.notes();
+        let deleted: Vec<_> = notes.records().filter(|record| record.deleted).cloned().collect();
+        for record in deleted {
+            for side in 0..self.sides.len() {
+                let here = |entity| notes.oracle.was_deleted_at(entity, side);
+                if token::entity(&record.content).is_some_and(here) {
+                    let mut absent = record.content.clone();
+                    absent.retain(|_, field| !self.holds(side, field));
+                    notes.oracle.forgo(token::of_content(&absent));
+                }
+            }
+        }
+    }
+
     /// Invariants 3 and 4: what people wrote is there, overwritten or logged; what they deleted is gone.
     fn check_tokens(&mut self) {
         self.read_log();
+        self.forgo_unheld();
         let mut there = BTreeSet::new();
         let (mut live, mut kept) = (BTreeSet::new(), BTreeSet::new());
         for record in self.live() {

@@ -210,6 +210,14 @@ impl Oracle {
         1 + self.extra.get(&entity).copied().unwrap_or_default()
     }
 
+    /// Whether somebody deleted the entity at this side, or moved it away.
+    #[must_use]
+    pub fn was_deleted_at(&self, entity: u32, side: usize) -> bool {
+        let place = format!(" at p{side})");
+        let mut acts = self.by_entity.get(&entity).into_iter().flatten();
+        acts.any(|act| act.deletes && act.what.ends_with(&place))
+    }
+
     /// Whether anybody ever deleted the entity, or moved it away.
     #[must_use]
     pub fn was_deleted(&self, entity: u32) -> bool {

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use connector_sdk::{Notifies, RemoteId};
 use model::{Content, FieldPath, PartKey};
 use serde_json::json;
-use sync::ports::Store as _;
-use sync::state::{LinkState, Origin, Record};
+use sync::ports::{Linked, Store as _};
+use sync::state::{Link, LinkState, Origin, Record};
 use sync::{EditError, EditScope, Resolution};
 
 use super::change::{self, Change, OccurrenceChange};
+use super::provider::Creation;
 use super::step::ClientAct;
 use super::story::content_of;
 use super::token::{self, Token};
@@ -101,7 +102,7 @@ impl World {
     }
 
     /// Whether the hub writes this field to the provider at all.
-    fn holds(&self, side: usize, field: &str) -> bool {
+    pub(crate) fn holds(&self, side: usize, field: &str) -> bool {
         let capability = self.sides[side].connector.capability(self.kind());
         let guests = field == "attendees" && capability.notifies == Notifies::Always;
         capability.writes(field) && !guests
@@ -112,13 +113,24 @@ impl World {
     fn foresee_delete(&self, side: usize, id: &str, content: &Content) -> BTreeSet<Token> {
         let (ids, main) = ([RemoteId(id.to_owned())], &self.sides[side].main);
         let linked = finish(self.store.linked(&self.organization, main, &ids));
+        let mut linked = linked.and_then(Result::ok).unwrap_or_default();
         let mut doubted = BTreeSet::new();
-        for linked in linked.and_then(Result::ok).unwrap_or_default() {
+        if linked.is_empty() {
+            linked = self.awaited(side, content);
+            if !linked.is_empty() && self.sides[side].provider.quirks().creation == Creation::Blind {
+                // The hub never learns that what it asked for was there, and went.
+                return token::of_content(content);
+            }
+        }
+        for linked in linked {
             let mut absent = linked.record.content.clone();
             absent.retain(|_, field| !self.holds(side, field));
             let mut tokens = token::of_content(&linked.link.snapshots.hub);
             tokens.extend(token::of_content(&absent));
             self.watch.notes().oracle.forgo(tokens);
+            if linked.link.parts.is_empty() {
+                continue;
+            }
             doubted = token::of_content(&linked.record.content);
             let confirmed = token::of_content(&linked.link.snapshots.remote);
             doubted.retain(|token| !confirmed.contains(token));
@@ -126,6 +138,30 @@ impl World {
         let there = token::of_content(content);
         doubted.retain(|token| there.contains(token));
         doubted
+    }
+
+    /// The links of which this object is what their create made, though the hub does not know yet.
+    fn awaited(&self, side: usize, content: &Content) -> Vec<Linked> {
+        let entity = token::entity(content);
+        let notes = self.watch.notes();
+        let records: Vec<_> = notes
+            .records()
+            .filter(|record| token::entity(&record.content) == entity)
+            .cloned()
+            .collect();
+        drop(notes);
+        let mut awaited = Vec::new();
+        for record in records {
+            let links = finish(self.store.links_of(&self.organization, &record.id));
+            let links = links.and_then(Result::ok).unwrap_or_default();
+            let here = |link: &Link| link.collection == self.sides[side].main && link.parts.is_empty();
+            awaited.extend(links.into_iter().filter(here).map(|link| Linked {
+                link,
+                record: record.clone(),
+                part: PartKey::MASTER,
+            }));
+        }
+        awaited
     }
 
     fn tell(&mut self, side: usize, what: &str, before: Option<&Content>, after: Option<&Content>) {

@@ -155,7 +155,10 @@ async fn a_create_that_nobody_can_ask_about_is_recognised_though_the_provider_sa
     });
     world.settle().await;
     assert_eq!(world.records().await.len(), 1);
-    assert_eq!(world.only(0), world.only(1));
+    let zone = |side| world.only(side).fields["start"]["zone"].clone();
+    assert_eq!((zone(0), zone(1)), (json!("Europe/Berlin"), json!("Europe/Oslo")));
+    let title = |side| world.only(side).fields["title"].clone();
+    assert_eq!(title(0), title(1));
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub(super) struct Mark {
     pub(super) modified_ms: i64,
     /// From when on lists and deltas show it, in epoch milliseconds.
     pub(super) visible_ms: i64,
+    /// Whether it is out of their sight for a while.
+    is_late: bool,
     /// Whether lists showed an earlier state of it already.
     pub(super) known_before: bool,
 }
@@ -62,6 +64,7 @@ impl State {
             seq: self.seq,
             modified_ms: self.now_ms.div_euclid(granularity) * granularity,
             visible_ms: self.now_ms + delay,
+            is_late: delay > 0,
             known_before,
         }
     }
@@ -217,6 +220,10 @@ impl Seen {
         self.touched = before.map(|before| before.touched.clone()).unwrap_or_default();
         for path in self.object.content.differences(earlier) {
             self.touched.insert(path, self.mark);
+        }
+        if self.mark.is_late {
+            // While it is out of sight, deltas pass over what it said before, too: then it says all of it again.
+            self.touched.values_mut().for_each(|mark| *mark = self.mark);
         }
     }
 

@@ -33,8 +33,6 @@ const FIXED_SEEDS: &[u64] = &[
     50_278, 60_396, 60_408, 60_632,
     // Occurrences were told by the start that their series had before it was moved.
     60_134,
-    // A delta of a series said no more of an occurrence that was an object of its own by then.
-    124_331_261_386_802, 124_331_261_387_406,
     // Labels that are only read somewhere took others with them; writes went unseen within the same second.
     70_371, 70_589,
     // A provider's own wording of what it was sent, seen late, brought back what was deleted.
@@ -42,7 +40,17 @@ const FIXED_SEEDS: &[u64] = &[
     // A create was sent twice in one run; what somebody edited between two tries was taken for the provider's wording.
     91_197, 91_908, 92_599,
     // Nobody can know: creates in doubt whose objects were edited or deleted before they were seen, guests withheld.
-    90_262, 90_437, 92_372, 71_470, 124_331_261_387_845, 124_331_261_388_045,
+    90_262, 90_437, 92_372, 71_470,
+];
+
+/// The same, found by the runs of landings.
+const FIXED_LANDING_SEEDS: &[u64] = &[
+    // A delta of a series said no more of an occurrence that was an object of its own by then.
+    124_331_261_386_802,
+    124_331_261_387_406,
+    // Nobody can know what became of these creates.
+    124_331_261_387_845,
+    124_331_261_388_045,
 ];
 
 /// The same among providers that keep the contract, and differ in how they lay out series.
@@ -139,8 +147,10 @@ fn schedules_with_every_quirk_break_no_invariant() {
 
 #[test]
 fn seeds_that_once_failed_fail_no_more() {
-    let failed = failures(FIXED_SEEDS, |seed| first_violation(seed, &Options::default()));
-    assert!(failed.is_empty(), "{failed:#?}");
+    for seeds in [FIXED_SEEDS, FIXED_LANDING_SEEDS] {
+        let failed = failures(seeds, |seed| first_violation(seed, &Options::default()));
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
     let calm = calm();
     let failed = failures(FIXED_CALM_SEEDS, |seed| first_violation(seed, &calm));
     assert!(failed.is_empty(), "{failed:#?}");

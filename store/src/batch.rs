@@ -160,7 +160,7 @@ impl SqliteStore {
         // What takes time is done before the writing connection is taken.
         let plan = Plan::of(effects);
         let now = self.now_ms();
-        let mut write = self.write().await?;
+        let mut write = self.write_in(organization).await?;
         if let Some(fence) = fence {
             queue::check_fence(&mut write, organization, fence).await?;
         }

@@ -1,13 +1,12 @@
 //! The feed: committed changes in order, and the bell that rings when it grows.
 
 use model::{ConnectionId, OrganizationId};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
 
 use crate::SqliteStore;
 use crate::column::{all, failed, get, json, word};
-use crate::dialect::{Engine, Row};
+use crate::sql::{self, QueryBuilder, Row};
 
 /// An entry of the feed with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,18 +75,15 @@ impl SqliteStore {
         filter: &ChangeFilter,
         limit: u32,
     ) -> Result<Vec<Change>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM changes WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM changes WHERE organization_id = ");
         query
             .push_bind(organization.as_str())
             .push(" AND seq > ")
             .push_bind(after);
         if !filter.kinds.is_empty() {
-            query.push(" AND kind IN (");
-            let mut kinds = query.separated(", ");
-            for kind in &filter.kinds {
-                kinds.push_bind(kind.as_str());
-            }
-            query.push(")");
+            query
+                .push(" AND kind")
+                .push_in(filter.kinds.iter().map(String::as_str));
         }
         for (place, connection) in filter.connections.iter().enumerate() {
             // A list of ids as JSON: an id in its quotes is found nowhere else. `_` stands for any character, which
@@ -110,7 +106,7 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn latest_seq(&self, organization: &OrganizationId) -> Result<i64, StoreError> {
-        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM feed_heads WHERE organization_id = $1")
+        let seq: Option<i64> = sql::query_scalar("SELECT seq FROM feed_heads WHERE organization_id = $1")
             .bind(organization.as_str())
             .fetch_optional(self.read())
             .await

@@ -2,13 +2,12 @@
 
 use connector_sdk::{Cursor, RemoteCollection, RemoteId};
 use model::{CollectionId, ConnectionId, Kind, OrganizationId};
-use sqlx::QueryBuilder;
 use sync::hold::{Hold, HoldAnswer};
 use sync::ports::StoreError;
 use sync::state::Collection;
 
 use crate::column::{all, document, failed, flag, get, id, json, optional_json, refused, spelled, word};
-use crate::dialect::{Engine, Row};
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
@@ -48,7 +47,7 @@ pub(crate) async fn put(
     collection: &Collection,
 ) -> Result<(), StoreError> {
     let remote = &collection.remote;
-    sqlx::query(
+    sql::query(
         "INSERT INTO collections
             (organization_id, id, connection_id, remote_id, kind, name, access, fields, cursor, enumerated_at,
              enabled, hold, hold_detail, hold_answer)
@@ -84,7 +83,7 @@ pub(crate) async fn put_cursor(
     cursor: Option<&Cursor>,
     enumerated_at: Option<i64>,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE collections SET cursor = $1, enumerated_at = COALESCE($2, enumerated_at)
          WHERE organization_id = $3 AND id = $4",
     )
@@ -110,7 +109,7 @@ pub(crate) async fn hold(
     before: Option<HoldAnswer>,
     hold: Option<&Hold>,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE collections SET hold = $1, hold_detail = $2, hold_answer = $3
          WHERE organization_id = $4 AND id = $5 AND COALESCE(hold_answer, '') = $6",
     )
@@ -132,7 +131,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<Vec<Collection>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM collections WHERE organization_id = $1 AND connection_id = $2 ORDER BY name, id",
         )
         .bind(organization.as_str())
@@ -170,7 +169,7 @@ impl SqliteStore {
         connection: Option<&ConnectionId>,
         paging: &Paging,
     ) -> Result<Page<Collection>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM collections WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM collections WHERE organization_id = ");
         query
             .push_bind(organization.as_str())
             .push(" AND kind = ")
@@ -199,7 +198,7 @@ impl SqliteStore {
         enabled: bool,
     ) -> Result<bool, StoreError> {
         let mut write = self.write().await?;
-        let done = sqlx::query("UPDATE collections SET enabled = $1 WHERE organization_id = $2 AND id = $3")
+        let done = sql::query("UPDATE collections SET enabled = $1 WHERE organization_id = $2 AND id = $3")
             .bind(i64::from(enabled))
             .bind(organization.as_str())
             .bind(id.as_str())

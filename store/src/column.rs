@@ -4,10 +4,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
-use sqlx::{Decode, Row as _, Type};
 use sync::ports::StoreError;
 
-use crate::dialect::{Engine, Row};
+use crate::sql::{Row, Stored};
 
 /// The database failed.
 pub(crate) fn failed(error: sqlx::Error) -> StoreError {
@@ -36,7 +35,7 @@ pub(crate) fn corrupt(what: &'static str, problem: impl ToString) -> StoreError 
 /// A plain value.
 pub(crate) fn get<'r, T>(row: &'r Row, column: &'static str) -> Result<T, StoreError>
 where
-    T: Decode<'r, Engine> + Type<Engine>,
+    T: Stored<'r>,
 {
     row.try_get(column).map_err(|error| match error {
         sqlx::Error::ColumnDecode { source, .. } => corrupt(column, source),

@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use model::{CollectionId, ConnectionId, OrganizationId, RecordId};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
 
 use crate::column::{failed, get};
-use crate::dialect::{Conn, Engine, IDS_PER_QUERY};
+use crate::dialect::IDS_PER_QUERY;
+use crate::sql::{Conn, QueryBuilder};
 
 /// Connections by the subject that they have to do with.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ impl Concerned {
     /// Adds what is true of these subjects now.
     pub(crate) async fn look(
         &mut self,
-        conn: &mut Conn,
+        mut conn: Conn<'_>,
         organization: &OrganizationId,
         entries: &[FeedEntry],
     ) -> Result<(), StoreError> {
@@ -36,8 +36,14 @@ impl Concerned {
         }
         let linked = "SELECT DISTINCT record_id AS subject, connection_id FROM links
              WHERE organization_id = ";
-        self.query(conn, organization, linked, "record_id", &of(RecordId::PREFIX))
-            .await?;
+        self.query(
+            conn.lend(),
+            organization,
+            linked,
+            "record_id",
+            &of(RecordId::PREFIX),
+        )
+        .await?;
         let held = "SELECT id AS subject, connection_id FROM collections WHERE organization_id = ";
         self.query(conn, organization, held, "id", &of(CollectionId::PREFIX))
             .await
@@ -57,25 +63,20 @@ impl Concerned {
 
     async fn query(
         &mut self,
-        conn: &mut Conn,
+        mut conn: Conn<'_>,
         organization: &OrganizationId,
         select: &'static str,
         column: &'static str,
         subjects: &[&str],
     ) -> Result<(), StoreError> {
         for some in subjects.chunks(IDS_PER_QUERY) {
-            let mut query = QueryBuilder::<Engine>::new(select);
+            let mut query = QueryBuilder::new(select);
             query
                 .push_bind(organization.as_str())
                 .push(" AND ")
                 .push(column)
-                .push(" IN (");
-            let mut list = query.separated(", ");
-            for subject in some {
-                list.push_bind(*subject);
-            }
-            query.push(")");
-            for row in query.build().fetch_all(&mut *conn).await.map_err(failed)? {
+                .push_in(some.iter().copied());
+            for row in query.build().fetch_all(conn.lend()).await.map_err(failed)? {
                 self.add(get(&row, "subject")?, get(&row, "connection_id")?);
             }
         }

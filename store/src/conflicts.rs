@@ -1,12 +1,11 @@
 //! Conflicts: clashes of edits, and the values that lost.
 
 use model::{ConflictId, OrganizationId, RecordId};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::Conflict;
 
 use crate::column::{all, document, failed, get, id, optional_json, optional_word, refused, spelled, word};
-use crate::dialect::{Engine, Row};
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
@@ -42,7 +41,7 @@ pub(crate) async fn put(
     organization: &OrganizationId,
     conflict: &Conflict,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO conflicts
             (organization_id, id, record_id, link_id, path, base, hub, remote, winner, rule, resolved_at,
              created_at, anchor)
@@ -74,7 +73,7 @@ pub(crate) async fn resolve(
     conflict: &ConflictId,
     at: i64,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE conflicts SET resolved_at = $1 WHERE organization_id = $2 AND id = $3 AND resolved_at IS NULL",
     )
     .bind(at)
@@ -112,7 +111,7 @@ impl SqliteStore {
         filter: &ConflictFilter,
         paging: &Paging,
     ) -> Result<Page<Conflict>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM conflicts WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM conflicts WHERE organization_id = ");
         query.push_bind(organization.as_str());
         if filter.open {
             query.push(" AND resolved_at IS NULL");

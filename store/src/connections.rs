@@ -3,13 +3,12 @@
 use connector_sdk::Credentials;
 use model::{ConnectionId, OrganizationId};
 use serde_json::{Map, Value};
-use sqlx::QueryBuilder;
 use sync::history::{Cause, HistoryAction, HistoryDetail, HistoryEntry};
 use sync::ports::StoreError;
 use sync::state::{Connection, FeedAction, FeedEntry, Health, Origin};
 
 use crate::column::{all, corrupt, document, failed, get, id, json, optional_id, refused, spelled, word};
-use crate::dialect::{Engine, Row};
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore, history, queue};
 
@@ -49,7 +48,7 @@ pub(crate) async fn set_health(
     (health, reason): (Health, Option<&str>),
     synced_at: Option<i64>,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE connections
          SET health_reason = CASE WHEN health = 'paused' THEN health_reason ELSE $1 END,
              health = CASE WHEN health = 'paused' THEN health ELSE $2 END,
@@ -73,14 +72,13 @@ pub(crate) async fn discovered(
     connection: &ConnectionId,
     at: i64,
 ) -> Result<(), StoreError> {
-    let done =
-        sqlx::query("UPDATE connections SET discovered_at = $1 WHERE organization_id = $2 AND id = $3")
-            .bind(at)
-            .bind(organization.as_str())
-            .bind(connection.as_str())
-            .execute(write.conn())
-            .await
-            .map_err(failed)?;
+    let done = sql::query("UPDATE connections SET discovered_at = $1 WHERE organization_id = $2 AND id = $3")
+        .bind(at)
+        .bind(organization.as_str())
+        .bind(connection.as_str())
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
     write.touched(done.rows_affected(), connection.as_str())
 }
 
@@ -107,8 +105,8 @@ impl SqliteStore {
         credentials: &Credentials,
         origin: &Origin,
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
+        let mut write = self.write_in(&connection.organization).await?;
+        sql::query(
             "INSERT INTO connections
                 (organization_id, id, provider, name, owner, config, health, health_reason, discovered_at,
                  synced_at, created_at)
@@ -159,7 +157,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Connection>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM connections WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM connections WHERE organization_id = ");
         query.push_bind(organization.as_str());
         if let Some(after) = &paging.after {
             query.push(" AND id > ").push_bind(after.as_str());
@@ -182,9 +180,9 @@ impl SqliteStore {
         patch: &ConnectionPatch,
         origin: &Origin,
     ) -> Result<Option<Connection>, StoreError> {
-        let mut write = self.write().await?;
+        let mut write = self.write_in(organization).await?;
         let (health, reason) = patch.health.clone().unzip();
-        let row = sqlx::query(
+        let row = sql::query(
             "UPDATE connections
              SET name = COALESCE($1, name), config = COALESCE($2, config),
                  health_reason = CASE WHEN $3 IS NULL THEN health_reason ELSE $4 END,
@@ -228,14 +226,14 @@ impl SqliteStore {
         cause: &Cause,
     ) -> Result<bool, StoreError> {
         let now = self.now_ms();
-        let mut write = self.write().await?;
+        let mut write = self.write_in(organization).await?;
         let mut entries = delete_orphans(&mut write, organization, id, origin, now).await?;
         let told = entries.iter().map(|entry| died(organization, entry, cause));
         let told = told.collect::<Result<_, _>>()?;
         history::append(&mut write, organization, told).await?;
         write.remember(organization, &entries).await?;
         // Collections, links, originals, intents, quarantine and credentials go with it, by their references.
-        let done = sqlx::query("DELETE FROM connections WHERE organization_id = $1 AND id = $2")
+        let done = sql::query("DELETE FROM connections WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(id.as_str())
             .execute(write.conn())
@@ -261,7 +259,7 @@ impl SqliteStore {
         now_ms: i64,
         interval_ms: i64,
     ) -> Result<Vec<(OrganizationId, ConnectionId)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT c.organization_id, c.id FROM connections c
              WHERE c.health IN ('active', 'degraded') AND COALESCE(c.attempted_at, 0) <= $1
                 AND NOT EXISTS (
@@ -303,7 +301,7 @@ async fn delete_orphans(
     origin: &Origin,
     now: i64,
 ) -> Result<Vec<FeedEntry>, StoreError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "UPDATE records SET deleted = 1, version = version + 1, updated_at = $1
          WHERE organization_id = $2 AND deleted = 0
             AND id IN (SELECT l.record_id FROM links l WHERE l.organization_id = $2 AND l.connection_id = $3)

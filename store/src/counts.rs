@@ -5,6 +5,7 @@ use sync::ports::StoreError;
 
 use crate::SqliteStore;
 use crate::column::{failed, get};
+use crate::sql;
 
 /// How many links a collection has, by state, and how many objects are in quarantine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         collection: &CollectionId,
     ) -> Result<LinkCounts, StoreError> {
-        let states = sqlx::query(
+        let states = sql::query(
             "SELECT state AS what, COUNT(*) AS number FROM links
              WHERE organization_id = $1 AND collection_id = $2 GROUP BY state
              UNION ALL

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::SqliteStore;
 use crate::column::{corrupt, failed, get, refused};
 use crate::seal::Sealed;
+use crate::sql;
 use crate::write::Write;
 
 /// What is sealed in these rows. Part of the associated data, so that values of different purposes cannot stand in
@@ -25,7 +26,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<Option<Credentials>, StoreError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT key_id, nonce, sealed FROM credentials
              WHERE organization_id = $1 AND connection_id = $2 AND purpose = $3",
         )
@@ -63,8 +64,8 @@ impl SqliteStore {
         connection: &ConnectionId,
         credentials: &Credentials,
     ) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let found = sqlx::query("SELECT id FROM connections WHERE organization_id = $1 AND id = $2")
+        let mut write = self.write_in(organization).await?;
+        let found = sql::query("SELECT id FROM connections WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(connection.as_str())
             .fetch_optional(write.conn())
@@ -93,7 +94,7 @@ impl SqliteStore {
             .key()
             .seal(&[organization.as_str(), connection.as_str(), PURPOSE], &plain)
             .map_err(|error| corrupt("credentials", error))?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO credentials
                 (organization_id, connection_id, purpose, key_id, nonce, sealed, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -1,11 +1,10 @@
 //! Events in a window of time.
 
 use model::{CollectionId, ConnectionId, OrganizationId};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 
 use crate::column::{all, failed};
-use crate::dialect::Engine;
+use crate::sql::QueryBuilder;
 use crate::{RecordView, SqliteStore, records};
 
 /// Which events.
@@ -32,7 +31,7 @@ impl SqliteStore {
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<RecordView>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query
             .push(records::COLUMNS)
             .push(" FROM records r WHERE r.organization_id = ")

@@ -2,11 +2,10 @@
 
 use sync::ports::StoreError;
 
-use sqlx::AssertSqlSafe;
-
 use crate::SqliteStore;
-use crate::column::failed;
-use crate::dialect;
+use crate::column::{failed, get};
+use crate::dialect::postgres;
+use crate::sql::{self, QueryBuilder};
 
 /// The tables whose rows are counted.
 const TABLES: [&str; 19] = [
@@ -36,9 +35,9 @@ const TABLES: [&str; 19] = [
 pub struct Facts {
     /// Rows per table.
     pub rows: Vec<(String, i64)>,
-    /// The size of the database file.
+    /// The size of the database.
     pub database_bytes: u64,
-    /// The size of its write-ahead log.
+    /// The size of a file's write-ahead log; 0 on a server.
     pub log_bytes: u64,
     /// The last migration that was applied.
     pub migration: i64,
@@ -60,49 +59,60 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn facts(&self, now_ms: i64) -> Result<Facts, StoreError> {
-        let mut conn = self.read().acquire().await.map_err(failed)?;
         let mut rows = Vec::with_capacity(TABLES.len());
         for table in TABLES {
-            let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}")))
-                .fetch_one(&mut *conn)
+            let mut query = QueryBuilder::new("SELECT COUNT(*) AS number FROM ");
+            let row = query
+                .push(table)
+                .build()
+                .fetch_one(self.read())
                 .await
                 .map_err(failed)?;
-            rows.push((table.to_owned(), count));
+            rows.push((table.to_owned(), get(&row, "number")?));
         }
         let oldest_due_at: Option<i64> =
-            sqlx::query_scalar("SELECT MIN(run_at) FROM jobs WHERE state = 'queued'")
-                .fetch_one(&mut *conn)
+            sql::query_scalar("SELECT MIN(run_at) FROM jobs WHERE state = 'queued'")
+                .fetch_one(self.read())
                 .await
                 .map_err(failed)?;
-        let (running, expired): (i64, i64) = sqlx::query_as(
-            "SELECT COUNT(*), COALESCE(SUM(CASE WHEN lease_until <= $1 THEN 1 ELSE 0 END), 0)
+        let jobs = sql::query(
+            "SELECT COUNT(*) AS running, COALESCE(SUM(CASE WHEN lease_until <= $1 THEN 1 ELSE 0 END), 0) AS expired
              FROM jobs WHERE state = 'running'",
         )
         .bind(now_ms)
-        .fetch_one(&mut *conn)
+        .fetch_one(self.read())
         .await
         .map_err(failed)?;
-        let problems = dialect::problems(&mut conn).await.map_err(failed)?;
-        drop(conn);
-        let mut log = self.path().as_os_str().to_owned();
-        log.push("-wal");
+        let problems = self.engine().problems(self.read()).await.map_err(failed)?;
+        let (database_bytes, log_bytes) = self.sizes().await?;
         Ok(Facts {
             rows,
-            database_bytes: size_bytes(self.path()),
-            log_bytes: size_bytes(log.as_ref()),
+            database_bytes,
+            log_bytes,
             migration: self.migration().await?,
             problems,
             oldest_due_at,
-            running,
-            expired,
+            running: get(&jobs, "running")?,
+            expired: get(&jobs, "expired")?,
             key_id: self.key().id().to_owned(),
         })
+    }
+
+    /// The sizes of the database and of the log beside it; a server keeps one log for all of its databases.
+    async fn sizes(&self) -> Result<(u64, u64), StoreError> {
+        let Some(path) = self.path() else {
+            let bytes = postgres::size_bytes(self.read()).await.map_err(failed)?;
+            return Ok((bytes, 0));
+        };
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Ok((size_bytes(path), size_bytes(log.as_ref())))
     }
 
     /// The last migration that was applied; 0 on a database that nobody has set up.
     pub(crate) async fn migration(&self) -> Result<i64, StoreError> {
         let version: Option<i64> =
-            sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
+            sql::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
                 .fetch_one(self.read())
                 .await
                 .map_err(failed)?;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use model::{OrganizationId, RecordId};
-use sqlx::QueryBuilder;
 use sync::history::{HistoryAction, HistoryEntry, KEPT_PER_RECORD};
 use sync::ports::StoreError;
 
 use crate::column::{all, corrupt, document, failed, get, id, json, word};
-use crate::dialect::{Engine, IDS_PER_QUERY, Row, rows_per_insert};
+use crate::dialect::{IDS_PER_QUERY, rows_per_insert};
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
@@ -46,7 +46,7 @@ pub(crate) async fn append(
     full.extend(last.into_iter().filter(|(_, seq)| *seq > KEPT_PER_RECORD));
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let mut insert = QueryBuilder::<Engine>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO record_history
                 (organization_id, record_id, seq, version, action, path, detail, at) ",
         );
@@ -66,7 +66,7 @@ pub(crate) async fn append(
         insert.build().execute(write.conn()).await.map_err(failed)?;
     }
     for (record, seq) in full {
-        sqlx::query("DELETE FROM record_history WHERE organization_id = $1 AND record_id = $2 AND seq <= $3")
+        sql::query("DELETE FROM record_history WHERE organization_id = $1 AND record_id = $2 AND seq <= $3")
             .bind(organization.as_str())
             .bind(record.as_str())
             .bind(seq - KEPT_PER_RECORD)
@@ -92,18 +92,16 @@ async fn last_numbers(
     ids.dedup();
     let mut last = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(IDS_PER_QUERY) {
-        let mut query = QueryBuilder::<Engine>::new(
+        let mut query = QueryBuilder::new(
             "SELECT r.id AS record_id,
                 (SELECT MAX(h.seq) FROM record_history h
                  WHERE h.organization_id = r.organization_id AND h.record_id = r.id) AS seq
              FROM records r WHERE r.organization_id = ",
         );
-        query.push_bind(organization.as_str()).push(" AND r.id IN (");
-        let mut listed = query.separated(", ");
-        for id in ids {
-            listed.push_bind(*id);
-        }
-        query.push(")");
+        query
+            .push_bind(organization.as_str())
+            .push(" AND r.id")
+            .push_in(ids.iter().copied());
         let rows = query.build().fetch_all(write.conn()).await.map_err(failed)?;
         for row in &rows {
             let seq: Option<i64> = get(row, "seq")?;
@@ -126,7 +124,7 @@ impl SqliteStore {
         field: Option<&str>,
         paging: &Paging,
     ) -> Result<Page<HistoryEntry>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM record_history WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM record_history WHERE organization_id = ");
         query
             .push_bind(organization.as_str())
             .push(" AND record_id = ")
@@ -140,9 +138,10 @@ impl SqliteStore {
             query
                 .push(" AND (path = ")
                 .push_bind(field)
-                .push(" OR SUBSTR(path, 1, ")
+                .push(" OR SUBSTR(path, 1, CAST(")
                 .push_bind(i64::try_from(inside.chars().count()).unwrap_or(i64::MAX))
-                .push(") = ")
+                // PostgreSQL counts characters with INTEGER.
+                .push(" AS INTEGER)) = ")
                 .push_bind(inside)
                 .push(
                     " OR (path IS NULL AND action IN ('created', 'updated', 'deleted', 'revived', 'kept')))",

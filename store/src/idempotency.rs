@@ -5,7 +5,7 @@ use sync::ports::StoreError;
 
 use crate::SqliteStore;
 use crate::column::{corrupt, failed, get};
-use crate::dialect::Row;
+use crate::sql::{self, Row};
 use crate::write::Write;
 
 /// How long an answer is kept.
@@ -33,7 +33,7 @@ pub enum IdempotencyClaim {
 
 /// Forgets keys that have served their time.
 pub(crate) async fn sweep(write: &mut Write, now: i64) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= $1")
+    sql::query("DELETE FROM idempotency_keys WHERE created_at <= $1")
         .bind(now - KEPT_MS)
         .execute(write.conn())
         .await
@@ -73,9 +73,9 @@ impl SqliteStore {
         request_hash: &str,
     ) -> Result<IdempotencyClaim, StoreError> {
         let now = self.now_ms();
-        let mut write = self.write().await?;
+        let mut write = self.write_in(organization).await?;
         let row =
-            sqlx::query("SELECT * FROM idempotency_keys WHERE organization_id = $1 AND idempotency_key = $2")
+            sql::query("SELECT * FROM idempotency_keys WHERE organization_id = $1 AND idempotency_key = $2")
                 .bind(organization.as_str())
                 .bind(key)
                 .fetch_optional(write.conn())
@@ -88,7 +88,7 @@ impl SqliteStore {
         {
             return Ok(claim);
         }
-        sqlx::query(
+        sql::query(
             "INSERT INTO idempotency_keys (organization_id, idempotency_key, request_hash, created_at)
              VALUES ($1, $2, $3, $4)
              ON CONFLICT (organization_id, idempotency_key) DO UPDATE
@@ -117,7 +117,7 @@ impl SqliteStore {
         body: &str,
     ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        sqlx::query(
+        sql::query(
             "UPDATE idempotency_keys SET status = $1, body = $2
              WHERE organization_id = $3 AND idempotency_key = $4 AND status IS NULL",
         )
@@ -141,7 +141,7 @@ impl SqliteStore {
         key: &str,
     ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        sqlx::query(
+        sql::query(
             "DELETE FROM idempotency_keys
              WHERE organization_id = $1 AND idempotency_key = $2 AND status IS NULL",
         )

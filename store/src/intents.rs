@@ -6,7 +6,7 @@ use sync::state::Intent;
 
 use crate::SqliteStore;
 use crate::column::{all, document, failed, get, id, json, refused, word};
-use crate::dialect::Row;
+use crate::sql::{self, Row};
 use crate::write::Write;
 
 fn read(row: &Row) -> Result<Intent, StoreError> {
@@ -28,7 +28,7 @@ pub(crate) async fn open(
     organization: &OrganizationId,
     intent: &Intent,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO intents
             (organization_id, id, link_id, connection_id, part, action, sent, changed, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -54,7 +54,7 @@ pub(crate) async fn close(
     organization: &OrganizationId,
     intent: &IntentId,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM intents WHERE organization_id = $1 AND id = $2")
+    sql::query("DELETE FROM intents WHERE organization_id = $1 AND id = $2")
         .bind(organization.as_str())
         .bind(intent.as_str())
         .execute(write.conn())
@@ -70,7 +70,7 @@ pub(crate) async fn expect_none(
     link: &LinkId,
 ) -> Result<(), StoreError> {
     let open: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM intents WHERE organization_id = $1 AND link_id = $2")
+        sql::query_scalar("SELECT COUNT(*) FROM intents WHERE organization_id = $1 AND link_id = $2")
             .bind(organization.as_str())
             .bind(link.as_str())
             .fetch_one(write.conn())
@@ -89,14 +89,13 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<Vec<Intent>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM intents WHERE organization_id = $1 AND connection_id = $2 ORDER BY id",
-        )
-        .bind(organization.as_str())
-        .bind(connection.as_str())
-        .fetch_all(self.read())
-        .await
-        .map_err(failed)?;
+        let rows =
+            sql::query("SELECT * FROM intents WHERE organization_id = $1 AND connection_id = $2 ORDER BY id")
+                .bind(organization.as_str())
+                .bind(connection.as_str())
+                .fetch_all(self.read())
+                .await
+                .map_err(failed)?;
         all(&rows, read)
     }
 }

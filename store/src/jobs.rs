@@ -3,12 +3,11 @@
 use model::{ConnectionId, JobId, OrganizationId};
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::{JobTask, NewJob};
 
 use crate::column::{all, count, failed, get, id, json, optional_json, word};
-use crate::dialect::{Conn, Engine, Row};
+use crate::sql::{self, QueryBuilder, Row, Target};
 use crate::{Page, Paging, SqliteStore, idempotency, queue};
 
 /// How long an ended job can be looked up.
@@ -105,11 +104,15 @@ fn read(row: &Row) -> Result<Job, StoreError> {
     })
 }
 
-async fn find(conn: &mut Conn, organization: &OrganizationId, id: &str) -> Result<Option<Job>, StoreError> {
-    let row = sqlx::query("SELECT * FROM jobs WHERE organization_id = $1 AND id = $2")
+async fn find(
+    target: impl Into<Target<'_>>,
+    organization: &OrganizationId,
+    id: &str,
+) -> Result<Option<Job>, StoreError> {
+    let row = sql::query("SELECT * FROM jobs WHERE organization_id = $1 AND id = $2")
         .bind(organization.as_str())
         .bind(id)
-        .fetch_optional(conn)
+        .fetch_optional(target)
         .await
         .map_err(failed)?;
     row.as_ref().map(read).transpose()
@@ -121,8 +124,7 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn job(&self, organization: &OrganizationId, id: &JobId) -> Result<Option<Job>, StoreError> {
-        let mut conn = self.read().acquire().await.map_err(failed)?;
-        find(&mut conn, organization, id.as_str()).await
+        find(self.read(), organization, id.as_str()).await
     }
 
     /// Jobs, newest first.
@@ -135,7 +137,7 @@ impl SqliteStore {
         filter: &JobFilter,
         paging: &Paging,
     ) -> Result<Page<Job>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM jobs WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM jobs WHERE organization_id = ");
         query.push_bind(organization.as_str());
         if let Some(state) = filter.state {
             query.push(" AND state = ").push_bind(state.name());
@@ -169,7 +171,7 @@ impl SqliteStore {
     /// When the database fails.
     pub async fn next_due(&self) -> Result<Option<i64>, StoreError> {
         // A job that waits for its lane is not due before the lane is free, which `subscribe_jobs` tells.
-        sqlx::query_scalar(
+        sql::query_scalar(
             "SELECT MIN(due) FROM (
                 SELECT CASE WHEN j.state = 'running' THEN j.lease_until ELSE j.run_at END AS due
                 FROM jobs j
@@ -193,7 +195,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<u64, StoreError> {
-        let mut write = self.write().await?;
+        let mut write = self.write_in(organization).await?;
         let cancelled = queue::cancel(&mut write, organization, connection, self.now_ms()).await?;
         write.commit().await?;
         Ok(cancelled)
@@ -205,7 +207,7 @@ impl SqliteStore {
     /// When the database fails.
     pub async fn sweep(&self, now_ms: i64) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        sqlx::query(
+        sql::query(
             "DELETE FROM jobs WHERE state IN ('succeeded', 'failed', 'cancelled') AND finished_at < $1",
         )
         .bind(now_ms - KEPT_MS)

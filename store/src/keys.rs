@@ -6,8 +6,8 @@ use sync::ports::StoreError;
 
 use crate::SqliteStore;
 use crate::column::{all, failed, get, id, refused};
-use crate::dialect::Row;
 use crate::seal::to_hex;
+use crate::sql::{self, Row};
 
 /// How exactly the last use of a key is known; a write per request would be too much.
 const USE_GRAIN_MS: i64 = 60_000;
@@ -55,7 +55,7 @@ impl SqliteStore {
     /// `Stale` when the id or the secret is taken, or the organization is gone.
     pub async fn create_api_key(&self, key: &ApiKey, secret: &str) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO api_keys
                 (organization_id, id, name, prefix, secret_sha256, created_at, last_used_at, revoked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -80,7 +80,7 @@ impl SqliteStore {
     /// When the database fails.
     pub async fn find_api_key(&self, secret: &str) -> Result<Option<(OrganizationId, ApiKeyId)>, StoreError> {
         // Looked up by its hash: how long the look-up takes tells nothing of the secret.
-        let row = sqlx::query("SELECT * FROM api_keys WHERE secret_sha256 = $1 AND revoked_at IS NULL")
+        let row = sql::query("SELECT * FROM api_keys WHERE secret_sha256 = $1 AND revoked_at IS NULL")
             .bind(hash(secret))
             .fetch_optional(self.read())
             .await
@@ -91,7 +91,7 @@ impl SqliteStore {
         let now = self.now_ms();
         if key.last_used_at.is_none_or(|last| now - last >= USE_GRAIN_MS) {
             let mut write = self.write().await?;
-            sqlx::query("UPDATE api_keys SET last_used_at = $1 WHERE organization_id = $2 AND id = $3")
+            sql::query("UPDATE api_keys SET last_used_at = $1 WHERE organization_id = $2 AND id = $3")
                 .bind(now)
                 .bind(key.organization.as_str())
                 .bind(key.id.as_str())
@@ -121,7 +121,7 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn api_keys(&self, organization: &OrganizationId) -> Result<Vec<ApiKey>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM api_keys WHERE organization_id = $1 ORDER BY created_at, id")
+        let rows = sql::query("SELECT * FROM api_keys WHERE organization_id = $1 ORDER BY created_at, id")
             .bind(organization.as_str())
             .fetch_all(self.read())
             .await
@@ -139,7 +139,7 @@ impl SqliteStore {
         id: &ApiKeyId,
     ) -> Result<bool, StoreError> {
         let mut write = self.write().await?;
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE api_keys SET revoked_at = $1
              WHERE organization_id = $2 AND id = $3 AND revoked_at IS NULL",
         )

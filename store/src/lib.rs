@@ -1,6 +1,6 @@
-//! The ports on SQLite. The only room that knows SQL.
+//! The ports on SQLite and PostgreSQL. The only room that knows SQL.
 //!
-//! [`SqliteStore`] implements [`sync::ports::Store`] and [`sync::ports::Jobs`] for the engine, and carries what the
+//! [`SqlStore`] implements [`sync::ports::Store`] and [`sync::ports::Jobs`] for the engine, and carries what the
 //! hub needs beyond them, one file per resource. Every query takes the organization first.
 
 mod batch;
@@ -22,6 +22,7 @@ mod jobs;
 mod keys;
 mod link_parts;
 mod links;
+mod migrations;
 mod mirrors;
 mod open;
 mod organizations;
@@ -34,6 +35,7 @@ mod queue;
 mod records;
 mod seal;
 mod search;
+mod sql;
 mod write;
 
 pub use changes::{Change, ChangeFilter, FeedHead};
@@ -46,10 +48,13 @@ pub use idempotency::IdempotencyClaim;
 pub use jobs::{Job, JobFilter, JobState};
 pub use keys::ApiKey;
 pub use links::LinkFilter;
-pub use open::{Durability, OpenError, OpenMode, Options, SqliteStore};
+pub use open::{Durability, OpenError, OpenMode, Options, SqlStore};
 pub use organizations::Organization;
 pub use page::{Page, Paging};
 pub use quarantine::QuarantineFilter;
 pub use records::{RecordFilter, RecordView};
 pub use seal::{KeyError, MasterKey};
 pub use sync::ports::StoreError;
+
+/// The store by its former name.
+pub type SqliteStore = SqlStore;

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use model::{CollectionId, LinkId, OrganizationId, PartKey};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::{Link, RemotePart};
 
 use crate::column::{failed, get, refused};
-use crate::dialect::{Engine, rows_per_insert};
+use crate::dialect::rows_per_insert;
+use crate::sql::{self, QueryBuilder};
 use crate::write::Write;
 
 /// The remote objects of a link that was written.
@@ -45,13 +45,12 @@ impl Parts {
         organization: &OrganizationId,
         links: &[Link],
     ) -> Result<(), StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("DELETE FROM link_parts WHERE organization_id = ");
-        query.push_bind(organization.as_str()).push(" AND link_id IN (");
-        let mut ids = query.separated(", ");
-        for link in links {
-            ids.push_bind(link.id.as_str());
-        }
-        query.push(") RETURNING link_id, part");
+        let mut query = QueryBuilder::new("DELETE FROM link_parts WHERE organization_id = ");
+        query
+            .push_bind(organization.as_str())
+            .push(" AND link_id")
+            .push_in(links.iter().map(|link| link.id.as_str()))
+            .push(" RETURNING link_id, part");
         let rows = query.build().fetch_all(write.conn()).await.map_err(failed)?;
         let now: HashSet<(&str, &str)> = links
             .iter()
@@ -78,7 +77,7 @@ impl Parts {
             self.put(link);
         }
         for (link, part) in gone {
-            sqlx::query("DELETE FROM raws WHERE organization_id = $1 AND link_id = $2 AND part = $3")
+            sql::query("DELETE FROM raws WHERE organization_id = $1 AND link_id = $2 AND part = $3")
                 .bind(organization.as_str())
                 .bind(link)
                 .bind(part)
@@ -103,7 +102,7 @@ impl Parts {
         }
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            let mut insert = QueryBuilder::<Engine>::new(
+            let mut insert = QueryBuilder::new(
                 "INSERT INTO link_parts (organization_id, collection_id, remote_id, version, link_id, part) ",
             );
             insert.push_values(

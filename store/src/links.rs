@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connector_sdk::{Known, RemoteId, RemoteVersion};
 use model::{CollectionId, ConnectionId, Content, Kind, LinkId, OrganizationId, PartKey, RecordId};
-use sqlx::{Pool, QueryBuilder};
 use sync::ports::{Linked, StoreError};
 use sync::state::{Link, LinkState, Snapshots};
 
 use crate::column::{all, corrupt, count, document, failed, flag, get, id, json, optional_json, refused};
-use crate::dialect::{Engine, IDS_PER_QUERY, Row, rows_per_insert};
+use crate::dialect::{IDS_PER_QUERY, rows_per_insert};
 use crate::link_parts::Parts;
 use crate::original::{self, Packed};
+use crate::sql::{self, Pool, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore, records};
 
@@ -125,7 +125,7 @@ pub(crate) async fn insert(
     }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let mut insert = QueryBuilder::<Engine>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO links
                 (organization_id, id, record_id, connection_id, collection_id, kind, revision, state, reason, parts,
                  remote, hub, local, held, dirty, removing, attempts, not_before, traits) ",
@@ -183,7 +183,7 @@ pub(crate) async fn update(
 async fn update_row(write: &mut Write, organization: &OrganizationId, link: &Link) -> Result<(), StoreError> {
     let documents = Documents::of(link)?;
     let (state, reason) = state_columns(&link.state);
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE links
          SET record_id = $1, revision = $2, state = $3, reason = $4, parts = $5, remote = $6, hub = $7, local = $8,
              held = $9, dirty = $10, removing = $11, attempts = $12, not_before = $13, connection_id = $14,
@@ -224,7 +224,7 @@ pub(crate) async fn remove(
     revision: i64,
 ) -> Result<(), StoreError> {
     parts.forget(link);
-    let done = sqlx::query("DELETE FROM links WHERE organization_id = $1 AND id = $2 AND revision = $3")
+    let done = sql::query("DELETE FROM links WHERE organization_id = $1 AND id = $2 AND revision = $3")
         .bind(organization.as_str())
         .bind(link.as_str())
         .bind(revision)
@@ -244,7 +244,7 @@ pub(crate) async fn touch(
     let touched = "UPDATE links SET dirty = 1, revision = revision + 1, \
          state = CASE state WHEN 'synced' THEN 'pending' ELSE state END \
          WHERE organization_id = $1 AND record_id = $2 AND id <> $3";
-    sqlx::query(touched)
+    sql::query(touched)
         .bind(organization.as_str())
         .bind(record.as_str())
         .bind(except.map_or("", |link| link.as_str()))
@@ -262,7 +262,7 @@ pub(crate) async fn put_raws(
     let mut rows = raws.into_iter().peekable();
     while rows.peek().is_some() {
         let mut insert =
-            QueryBuilder::<Engine>::new("INSERT INTO raws (organization_id, link_id, part, encoding, raw) ");
+            QueryBuilder::new("INSERT INTO raws (organization_id, link_id, part, encoding, raw) ");
         insert.push_values(
             rows.by_ref().take(rows_per_insert(5)),
             |mut row, ((link, part), packed)| {
@@ -288,23 +288,20 @@ pub(crate) async fn put_raws(
 
 /// The links of records, in order of id within a record.
 pub(crate) async fn of_records(
-    pool: &Pool<Engine>,
+    pool: &Pool,
     organization: &OrganizationId,
     records: &[&RecordId],
 ) -> Result<Vec<Link>, StoreError> {
     let mut found = Vec::with_capacity(records.len());
     for chunk in records.chunks(IDS_PER_QUERY) {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query
             .push(COLUMNS)
             .push(" FROM links l WHERE l.organization_id = ")
             .push_bind(organization.as_str())
-            .push(" AND l.record_id IN (");
-        let mut ids = query.separated(", ");
-        for record in chunk {
-            ids.push_bind(record.as_str());
-        }
-        query.push(") ORDER BY l.id");
+            .push(" AND l.record_id")
+            .push_in(chunk.iter().map(|record| record.as_str()))
+            .push(" ORDER BY l.id");
         for row in query.build().fetch_all(pool).await.map_err(failed)? {
             found.push(read(&row)?);
         }
@@ -325,7 +322,7 @@ impl SqliteStore {
             "SELECT remote_id, version FROM link_parts WHERE organization_id = $1 AND collection_id = $2",
             "SELECT remote_id, version FROM quarantine WHERE organization_id = $1 AND collection_id = $2",
         ] {
-            let rows = sqlx::query(text)
+            let rows = sql::query(text)
                 .bind(organization.as_str())
                 .bind(collection.as_str())
                 .fetch_all(self.read())
@@ -364,12 +361,9 @@ impl SqliteStore {
                 .push_bind(organization.as_str())
                 .push(" AND p.collection_id = ")
                 .push_bind(collection.as_str())
-                .push(" AND p.remote_id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(") ORDER BY p.remote_id");
+                .push(" AND p.remote_id")
+                .push_in(chunk.iter().copied())
+                .push(" ORDER BY p.remote_id");
             for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
                 found.push(linked(&row)?);
             }
@@ -439,12 +433,7 @@ impl SqliteStore {
                 .push_bind(organization.as_str())
                 .push(" AND l.collection_id = ")
                 .push_bind(collection.as_str())
-                .push(" AND r.deleted = 0 AND r.uid IN (");
-            let mut list = query.separated(", ");
-            for uid in chunk {
-                list.push_bind(*uid);
-            }
-            query.push(")");
+                .push(" AND r.deleted = 0 AND r.uid").push_in(chunk.iter().copied());
             for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
                 found.push(linked(&row)?);
             }
@@ -460,7 +449,7 @@ impl SqliteStore {
         now_ms: i64,
         limit: u32,
     ) -> Result<Vec<LinkId>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT id FROM links
              WHERE organization_id = $1 AND connection_id = $2 AND dirty = 1 AND not_before <= $3
              ORDER BY not_before, id LIMIT $4",
@@ -481,7 +470,7 @@ impl SqliteStore {
         link: &LinkId,
     ) -> Result<BTreeMap<PartKey, Bytes>, StoreError> {
         let rows =
-            sqlx::query("SELECT part, encoding, raw FROM raws WHERE organization_id = $1 AND link_id = $2")
+            sql::query("SELECT part, encoding, raw FROM raws WHERE organization_id = $1 AND link_id = $2")
                 .bind(organization.as_str())
                 .bind(link.as_str())
                 .fetch_all(self.read())
@@ -505,7 +494,7 @@ impl SqliteStore {
         filter: &LinkFilter,
         paging: &Paging,
     ) -> Result<Page<Link>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query
             .push(COLUMNS)
             .push(" FROM links l WHERE l.organization_id = ")
@@ -537,7 +526,7 @@ impl SqliteStore {
     }
 }
 
-fn linked_query(part: &str) -> QueryBuilder<Engine> {
+fn linked_query(part: &'static str) -> QueryBuilder {
     let mut query = QueryBuilder::new("SELECT ");
     query
         .push(part)

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use model::{CollectionId, MirrorId, OrganizationId};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::{Member, Mirror};
 
 use crate::column::{all, document, failed, get, id, json, refused, spelled, word};
-use crate::dialect::{Engine, Row};
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
@@ -31,7 +30,7 @@ pub(crate) async fn put(
     organization: &OrganizationId,
     mirror: &Mirror,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO mirrors (organization_id, id, name, kind, policy, field_owners, target_edits, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (organization_id, id) DO UPDATE
@@ -49,14 +48,14 @@ pub(crate) async fn put(
     .execute(write.conn())
     .await
     .map_err(failed)?;
-    sqlx::query("DELETE FROM mirror_members WHERE organization_id = $1 AND mirror_id = $2")
+    sql::query("DELETE FROM mirror_members WHERE organization_id = $1 AND mirror_id = $2")
         .bind(organization.as_str())
         .bind(mirror.id.as_str())
         .execute(write.conn())
         .await
         .map_err(failed)?;
     for (position, member) in (0i64..).zip(&mirror.members) {
-        sqlx::query(
+        sql::query(
             "INSERT INTO mirror_members (organization_id, mirror_id, position, collection_id, role)
              VALUES ($1, $2, $3, $4, $5)",
         )
@@ -77,7 +76,7 @@ pub(crate) async fn remove(
     organization: &OrganizationId,
     mirror: &MirrorId,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM mirrors WHERE organization_id = $1 AND id = $2")
+    sql::query("DELETE FROM mirrors WHERE organization_id = $1 AND id = $2")
         .bind(organization.as_str())
         .bind(mirror.as_str())
         .execute(write.conn())
@@ -95,13 +94,12 @@ impl SqliteStore {
         if mirrors.is_empty() {
             return Ok(mirrors);
         }
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM mirror_members WHERE organization_id = ");
-        query.push_bind(organization.as_str()).push(" AND mirror_id IN (");
-        let mut ids = query.separated(", ");
-        for mirror in &mirrors {
-            ids.push_bind(mirror.id.as_str());
-        }
-        query.push(") ORDER BY mirror_id, position");
+        let mut query = QueryBuilder::new("SELECT * FROM mirror_members WHERE organization_id = ");
+        query
+            .push_bind(organization.as_str())
+            .push(" AND mirror_id")
+            .push_in(mirrors.iter().map(|mirror| mirror.id.as_str()))
+            .push(" ORDER BY mirror_id, position");
         let mut members: HashMap<MirrorId, Vec<Member>> = HashMap::new();
         for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
             members.entry(id(&row, "mirror_id")?).or_default().push(Member {
@@ -120,7 +118,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &MirrorId,
     ) -> Result<Option<Mirror>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM mirrors WHERE organization_id = $1 AND id = $2")
+        let rows = sql::query("SELECT * FROM mirrors WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(id.as_str())
             .fetch_all(self.read())
@@ -138,7 +136,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         collection: &CollectionId,
     ) -> Result<Vec<Mirror>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM mirrors
              WHERE organization_id = $1 AND id IN (
                 SELECT mirror_id FROM mirror_members WHERE organization_id = $1 AND collection_id = $2
@@ -162,7 +160,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Mirror>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM mirrors WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM mirrors WHERE organization_id = ");
         query.push_bind(organization.as_str());
         if let Some(after) = &paging.after {
             query.push(" AND id > ").push_bind(after.as_str());

@@ -5,7 +5,8 @@ use sync::ports::StoreError;
 
 use crate::SqliteStore;
 use crate::column::{all, failed, get, id, refused};
-use crate::dialect::Row;
+use crate::sql::{self, Row};
+use crate::write::Write;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +19,26 @@ pub struct Organization {
     pub created_at: i64,
 }
 
+/// All of them, oldest first.
+const ALL: &str = "SELECT * FROM organizations ORDER BY created_at, organization_id";
+
 fn read(row: &Row) -> Result<Organization, StoreError> {
     Ok(Organization {
         id: id(row, "organization_id")?,
         name: get(row, "name")?,
         created_at: get(row, "created_at")?,
     })
+}
+
+async fn insert(write: &mut Write, organization: &Organization) -> Result<(), StoreError> {
+    sql::query("INSERT INTO organizations (organization_id, name, created_at) VALUES ($1, $2, $3)")
+        .bind(organization.id.as_str())
+        .bind(&organization.name)
+        .bind(organization.created_at)
+        .execute(write.conn())
+        .await
+        .map_err(refused(organization.id.as_str()))?;
+    Ok(())
 }
 
 impl SqliteStore {
@@ -33,13 +48,7 @@ impl SqliteStore {
     /// `Stale` when the id is taken.
     pub async fn create_organization(&self, organization: &Organization) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        sqlx::query("INSERT INTO organizations (organization_id, name, created_at) VALUES ($1, $2, $3)")
-            .bind(organization.id.as_str())
-            .bind(&organization.name)
-            .bind(organization.created_at)
-            .execute(write.conn())
-            .await
-            .map_err(refused(organization.id.as_str()))?;
+        insert(&mut write, organization).await?;
         write.commit().await
     }
 
@@ -51,17 +60,22 @@ impl SqliteStore {
         if let Some(oldest) = self.organizations().await?.into_iter().next() {
             return Ok(oldest);
         }
-        match self.create_organization(fresh).await {
-            Ok(()) | Err(StoreError::Stale(_)) => {}
-            Err(error) => return Err(error),
+        let mut write = self.write().await?;
+        // Nodes that start together do this one after the other: the row is theirs until the commit.
+        sql::query("UPDATE installation SET value = value WHERE name = 'master_key'")
+            .execute(write.conn())
+            .await
+            .map_err(failed)?;
+        let oldest = sql::query(ALL)
+            .fetch_optional(write.conn())
+            .await
+            .map_err(failed)?;
+        if let Some(row) = oldest {
+            return read(&row);
         }
-        // Someone else may have been faster: the oldest is the one for all.
-        Ok(self
-            .organizations()
-            .await?
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| fresh.clone()))
+        insert(&mut write, fresh).await?;
+        write.commit().await?;
+        Ok(fresh.clone())
     }
 
     /// All organizations, oldest first.
@@ -69,10 +83,7 @@ impl SqliteStore {
     /// # Errors
     /// When the database fails.
     pub async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM organizations ORDER BY created_at, organization_id")
-            .fetch_all(self.read())
-            .await
-            .map_err(failed)?;
+        let rows = sql::query(ALL).fetch_all(self.read()).await.map_err(failed)?;
         all(&rows, read)
     }
 }

@@ -8,6 +8,7 @@ use sync::state::Pairing;
 
 use crate::SqliteStore;
 use crate::column::{failed, id, refused, spelled, word};
+use crate::sql;
 use crate::write::Write;
 
 pub(crate) async fn put(
@@ -18,7 +19,7 @@ pub(crate) async fn put(
     pairing: Option<Pairing>,
 ) -> Result<(), StoreError> {
     let Some(pairing) = pairing else {
-        sqlx::query(
+        sql::query(
             "DELETE FROM pairings WHERE organization_id = $1 AND collection_id = $2 AND record_id = $3",
         )
         .bind(organization.as_str())
@@ -29,7 +30,7 @@ pub(crate) async fn put(
         .map_err(failed)?;
         return Ok(());
     };
-    sqlx::query(
+    sql::query(
         "INSERT INTO pairings (organization_id, collection_id, record_id, pairing) VALUES ($1, $2, $3, $4)
          ON CONFLICT (organization_id, collection_id, record_id) DO UPDATE SET pairing = excluded.pairing",
     )
@@ -49,7 +50,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         collection: &CollectionId,
     ) -> Result<BTreeMap<RecordId, Pairing>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT record_id, pairing FROM pairings WHERE organization_id = $1 AND collection_id = $2",
         )
         .bind(organization.as_str())
@@ -67,7 +68,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         record: &RecordId,
     ) -> Result<BTreeMap<CollectionId, Pairing>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT collection_id, pairing FROM pairings WHERE organization_id = $1 AND record_id = $2",
         )
         .bind(organization.as_str())

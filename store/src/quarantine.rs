@@ -2,13 +2,13 @@
 
 use connector_sdk::{RemoteId, RemoteVersion};
 use model::{CollectionId, OrganizationId, QuarantineId};
-use sqlx::QueryBuilder;
 use sync::ports::StoreError;
 use sync::state::Quarantine;
 
 use crate::column::{all, failed, get, id, refused};
-use crate::dialect::{Engine, IDS_PER_QUERY, Row};
+use crate::dialect::IDS_PER_QUERY;
 use crate::original;
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
@@ -50,7 +50,7 @@ pub(crate) async fn put(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     ];
     for text in texts {
-        let done = sqlx::query(text)
+        let done = sql::query(text)
             .bind(organization.as_str())
             .bind(entry.id.as_str())
             .bind(entry.collection.as_str())
@@ -79,15 +79,13 @@ pub(crate) async fn release(
     collection: &CollectionId,
     remote: &RemoteId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM quarantine WHERE organization_id = $1 AND collection_id = $2 AND remote_id = $3",
-    )
-    .bind(organization.as_str())
-    .bind(collection.as_str())
-    .bind(&remote.0)
-    .execute(write.conn())
-    .await
-    .map_err(failed)?;
+    sql::query("DELETE FROM quarantine WHERE organization_id = $1 AND collection_id = $2 AND remote_id = $3")
+        .bind(organization.as_str())
+        .bind(collection.as_str())
+        .bind(&remote.0)
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -102,7 +100,7 @@ impl SqliteStore {
         filter: &QuarantineFilter,
         paging: &Paging,
     ) -> Result<Page<Quarantine>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT * FROM quarantine WHERE organization_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM quarantine WHERE organization_id = ");
         query.push_bind(organization.as_str());
         if let Some(collection) = &filter.collection {
             query.push(" AND collection_id = ").push_bind(collection.as_str());
@@ -144,7 +142,7 @@ impl SqliteStore {
         id: &QuarantineId,
     ) -> Result<bool, StoreError> {
         let mut write = self.write().await?;
-        let done = sqlx::query("UPDATE quarantine SET retry_at = 0 WHERE organization_id = $1 AND id = $2")
+        let done = sql::query("UPDATE quarantine SET retry_at = 0 WHERE organization_id = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(id.as_str())
             .execute(write.conn())
@@ -165,17 +163,14 @@ impl SqliteStore {
         ids.dedup();
         let mut found = Vec::new();
         for chunk in ids.chunks(IDS_PER_QUERY) {
-            let mut query = QueryBuilder::<Engine>::new("SELECT * FROM quarantine WHERE organization_id = ");
+            let mut query = QueryBuilder::new("SELECT * FROM quarantine WHERE organization_id = ");
             query.push_bind(organization.as_str());
             query
                 .push(" AND collection_id = ")
                 .push_bind(collection.as_str())
-                .push(" AND remote_id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(") ORDER BY remote_id");
+                .push(" AND remote_id")
+                .push_in(chunk.iter().copied())
+                .push(" ORDER BY remote_id");
             let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
             found.extend(all(&rows, read)?);
         }
@@ -189,7 +184,7 @@ impl SqliteStore {
         now_ms: i64,
         limit: u32,
     ) -> Result<Vec<Quarantine>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM quarantine WHERE organization_id = $1 AND collection_id = $2 AND retry_at <= $3
              ORDER BY retry_at, remote_id LIMIT $4",
         )

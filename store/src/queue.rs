@@ -7,7 +7,8 @@ use sync::state::{ClaimedJob, Fence, JobTask, NewJob};
 
 use crate::SqliteStore;
 use crate::column::{count, document, failed, get, id, json, refused};
-use crate::dialect::{CLAIMABLE, FENCE, Row};
+use crate::dialect::ANYTHING_TO_CLAIM;
+use crate::sql::{self, Row};
 use crate::write::Write;
 
 /// Enqueues work, or joins an identical job that waits: for its first run, or for another attempt. The earlier of
@@ -18,7 +19,7 @@ pub(crate) async fn enqueue(
     job: &NewJob,
     now: i64,
 ) -> Result<String, StoreError> {
-    let id = sqlx::query_scalar(
+    let id = sql::query_scalar(
         "INSERT INTO jobs
             (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at)
          VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7)
@@ -46,7 +47,7 @@ pub(crate) async fn check_fence(
     organization: &OrganizationId,
     fence: &Fence,
 ) -> Result<(), StoreError> {
-    let held = sqlx::query(FENCE)
+    let held = sql::query(write.engine().fence())
         .bind(organization.as_str())
         .bind(fence.job.as_str())
         .bind(fence.token)
@@ -64,7 +65,7 @@ pub(crate) async fn cancel(
     connection: &ConnectionId,
     now: i64,
 ) -> Result<u64, StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE jobs SET state = 'cancelled', token = token + 1, lease_until = NULL, finished_at = $1
          WHERE organization_id = $2 AND lane = $3 AND state IN ('queued', 'running')",
     )
@@ -101,11 +102,14 @@ impl SqliteStore {
         limit: u32,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         // Most of the time there is nothing: seen without keeping writers waiting.
-        if self.claimable(now_ms, 1).await?.is_empty() {
+        let anything = sql::query(ANYTHING_TO_CLAIM)
+            .bind(now_ms)
+            .fetch_optional(self.read());
+        if anything.await.map_err(failed)?.is_none() {
             return Ok(Vec::new());
         }
         let mut write = self.write().await?;
-        let free = sqlx::query(CLAIMABLE)
+        let free = sql::query(write.engine().claim())
             .bind(now_ms)
             .bind(i64::from(limit))
             .fetch_all(write.conn())
@@ -113,11 +117,17 @@ impl SqliteStore {
             .map_err(failed)?;
         let mut taken = Vec::with_capacity(free.len());
         for row in &free {
-            let row = sqlx::query(
+            let row = sql::query(
                 "UPDATE jobs
                  SET state = 'running', attempts = attempts + 1, token = token + 1, node = $1, lease_until = $2,
                      started_at = $3, done = 0, total = NULL
                  WHERE organization_id = $4 AND id = $5
+                    AND ((state = 'queued' AND run_at <= $3) OR (state = 'running' AND lease_until <= $3))
+                    AND NOT EXISTS (
+                        SELECT 1 FROM jobs o
+                        WHERE o.organization_id = jobs.organization_id AND o.lane = jobs.lane
+                            AND o.state = 'running' AND o.lease_until > $3
+                    )
                  RETURNING *",
             )
             .bind(node)
@@ -125,22 +135,16 @@ impl SqliteStore {
             .bind(now_ms)
             .bind(get::<&str>(row, "organization_id")?)
             .bind(get::<&str>(row, "id")?)
-            .fetch_one(write.conn())
+            .fetch_optional(write.conn())
             .await
             .map_err(failed)?;
-            taken.push(claimed(&row)?);
+            // Gone when another node was at its lane between the two statements.
+            if let Some(row) = row {
+                taken.push(claimed(&row)?);
+            }
         }
         write.commit().await?;
         Ok(taken)
-    }
-
-    async fn claimable(&self, now_ms: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
-        sqlx::query(CLAIMABLE)
-            .bind(now_ms)
-            .bind(limit)
-            .fetch_all(self.read())
-            .await
-            .map_err(failed)
     }
 
     pub(crate) async fn prolong(
@@ -151,7 +155,7 @@ impl SqliteStore {
         total: Option<u64>,
     ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        let held = sqlx::query(
+        let held = sql::query(
             "UPDATE jobs SET lease_until = $1, done = $2, total = $3
              WHERE id = $4 AND token = $5 AND state = 'running'",
         )
@@ -175,30 +179,29 @@ impl SqliteStore {
         now_ms: i64,
         result: Result<Value, JobFailure>,
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let row = sqlx::query("SELECT * FROM jobs WHERE id = $1 AND token = $2 AND state = 'running'")
+        let find = sql::query("SELECT * FROM jobs WHERE id = $1")
             .bind(fence.job.as_str())
-            .bind(fence.token)
-            .fetch_optional(write.conn())
+            .fetch_optional(self.read());
+        let row = find
             .await
             .map_err(failed)?
             .ok_or_else(|| StoreError::Fenced(fence.job.clone()))?;
         let organization: OrganizationId = id(&row, "organization_id")?;
+        let mut write = self.write_in(&organization).await?;
+        check_fence(&mut write, &organization, fence).await?;
         match result {
             Ok(value) => succeed(&mut write, fence, now_ms, &value).await?,
             Err(failure) => fail(&mut write, &row, fence, now_ms, &failure).await?,
         }
         match json::<JobTask>(&row, "task")? {
             JobTask::Sync { connection, .. } => {
-                sqlx::query(
-                    "UPDATE connections SET attempted_at = $1 WHERE organization_id = $2 AND id = $3",
-                )
-                .bind(now_ms)
-                .bind(organization.as_str())
-                .bind(connection.as_str())
-                .execute(write.conn())
-                .await
-                .map_err(failed)?;
+                sql::query("UPDATE connections SET attempted_at = $1 WHERE organization_id = $2 AND id = $3")
+                    .bind(now_ms)
+                    .bind(organization.as_str())
+                    .bind(connection.as_str())
+                    .execute(write.conn())
+                    .await
+                    .map_err(failed)?;
             }
             JobTask::Push { .. } | JobTask::Mirror { .. } | JobTask::Unlink { .. } => {}
         }
@@ -214,7 +217,7 @@ fn stored_count(count: u64) -> i64 {
 }
 
 async fn succeed(write: &mut Write, fence: &Fence, now: i64, value: &Value) -> Result<(), StoreError> {
-    sqlx::query(
+    sql::query(
         "UPDATE jobs
          SET state = 'succeeded', result = $1, failure_code = NULL, failure_message = NULL, finished_at = $2,
              lease_until = NULL
@@ -242,7 +245,7 @@ async fn fail(
     let organization: &str = get(row, "organization_id")?;
     let mut retry_at = failure.retry_at;
     if retry_at.is_some() {
-        let joined = sqlx::query(
+        let joined = sql::query(
             "UPDATE jobs SET attempts = CASE WHEN attempts < $1 THEN $1 ELSE attempts END
              WHERE organization_id = $2 AND task = $3 AND state = 'queued'",
         )
@@ -256,7 +259,7 @@ async fn fail(
             retry_at = None;
         }
     }
-    sqlx::query(
+    sql::query(
         "UPDATE jobs
          SET state = $1, run_at = COALESCE($2, run_at), failure_code = $3, failure_message = $4,
              finished_at = CASE WHEN $2 IS NULL THEN $5 ELSE finished_at END, lease_until = NULL

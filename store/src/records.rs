@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use model::{CollectionId, ConnectionId, Content, Kind, OrganizationId, RecordId, expand};
-use sqlx::{Pool, QueryBuilder};
 use sync::ports::StoreError;
 use sync::state::{Link, Record};
 
 use crate::column::{all, corrupt, document, failed, flag, get, id, json, optional_id, refused};
-use crate::dialect::{Engine, Row, rows_per_insert};
+use crate::dialect::rows_per_insert;
 use crate::search;
+use crate::sql::{self, Pool, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore, links};
 
@@ -91,7 +91,7 @@ pub(crate) async fn insert(
     }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let mut insert = QueryBuilder::<Engine>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO records
                 (organization_id, id, kind, version, content, clocks, home, deleted, merged_into, uid, starts_at,
                  ends_at, search, created_at, updated_at) ",
@@ -132,7 +132,7 @@ pub(crate) async fn update(
     record: &Record,
 ) -> Result<(), StoreError> {
     let (starts_at, ends_at) = span(record.kind, &record.content);
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE records
          SET version = $1, content = $2, clocks = $3, home = $4, deleted = $5, merged_into = $6, uid = $7,
              starts_at = $8, ends_at = $9, search = $10, updated_at = $11, kind = $12, created_at = $13
@@ -162,7 +162,7 @@ pub(crate) async fn update(
 
 /// Puts the links to their records.
 pub(crate) async fn with_links(
-    pool: &Pool<Engine>,
+    pool: &Pool,
     organization: &OrganizationId,
     records: Vec<Record>,
 ) -> Result<Vec<RecordView>, StoreError> {
@@ -186,7 +186,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &RecordId,
     ) -> Result<Option<Record>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query
             .push(COLUMNS)
             .push(" FROM records r WHERE r.organization_id = ")
@@ -204,7 +204,7 @@ impl SqliteStore {
         after: Option<&RecordId>,
         limit: u32,
     ) -> Result<Vec<Record>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query
             .push(COLUMNS)
             .push(
@@ -254,7 +254,7 @@ impl SqliteStore {
         filter: &RecordFilter,
         paging: &Paging,
     ) -> Result<Page<RecordView>, StoreError> {
-        let mut query = QueryBuilder::<Engine>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query
             .push(COLUMNS)
             .push(" FROM records r WHERE r.organization_id = ")
@@ -291,7 +291,7 @@ impl SqliteStore {
 
 /// Keeps only records that have a link on this connection and in one of these collections, where they are given.
 pub(crate) fn linked_in(
-    query: &mut QueryBuilder<Engine>,
+    query: &mut QueryBuilder,
     connection: Option<&ConnectionId>,
     collections: &[CollectionId],
 ) {
@@ -307,12 +307,9 @@ pub(crate) fn linked_in(
             .push_bind(connection.as_str());
     }
     if !collections.is_empty() {
-        query.push(" AND l.collection_id IN (");
-        let mut ids = query.separated(", ");
-        for collection in collections {
-            ids.push_bind(collection.as_str());
-        }
-        query.push(")");
+        query
+            .push(" AND l.collection_id")
+            .push_in(collections.iter().map(|collection| collection.as_str()));
     }
     query.push(")");
 }

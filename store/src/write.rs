@@ -1,7 +1,6 @@
 //! A transaction that writes, and the bells it rings once it is committed.
 
 use model::OrganizationId;
-use sqlx::{QueryBuilder, Transaction};
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
 use tokio::sync::{broadcast, watch};
@@ -9,11 +8,12 @@ use tokio::sync::{broadcast, watch};
 use crate::changes::FeedHead;
 use crate::column::{document, failed, refused};
 use crate::concerned::Concerned;
-use crate::dialect::{Conn, Engine, rows_per_insert};
+use crate::dialect::{Engine, rows_per_insert};
+use crate::sql::{self, Conn, QueryBuilder, Tx};
 
 /// A transaction on the writing connection. Dropped without a commit it leaves everything as it was.
 pub(crate) struct Write {
-    tx: Transaction<'static, Engine>,
+    tx: Tx,
     feed: broadcast::Sender<FeedHead>,
     jobs: watch::Sender<u64>,
     heads: Vec<FeedHead>,
@@ -23,11 +23,7 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    pub(crate) fn new(
-        tx: Transaction<'static, Engine>,
-        feed: broadcast::Sender<FeedHead>,
-        jobs: watch::Sender<u64>,
-    ) -> Self {
+    pub(crate) fn new(tx: Tx, feed: broadcast::Sender<FeedHead>, jobs: watch::Sender<u64>) -> Self {
         Self {
             tx,
             feed,
@@ -38,8 +34,15 @@ impl Write {
         }
     }
 
-    pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.tx
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        self.tx.conn()
+    }
+
+    pub(crate) const fn engine(&self) -> Engine {
+        match self.tx {
+            Tx::Sqlite(_) => Engine::Sqlite,
+            Tx::Postgres(_) => Engine::Postgres,
+        }
     }
 
     /// Rings for workers after the commit.
@@ -53,7 +56,7 @@ impl Write {
         organization: &OrganizationId,
         entries: &[FeedEntry],
     ) -> Result<(), StoreError> {
-        self.concerned.look(&mut self.tx, organization, entries).await
+        self.concerned.look(self.tx.conn(), organization, entries).await
     }
 
     /// A row that was to change must be there, as it was when it was read.
@@ -81,8 +84,10 @@ impl Write {
         if count == 0 {
             return Ok(());
         }
-        self.concerned.look(&mut self.tx, organization, &entries).await?;
-        let last: i64 = sqlx::query_scalar(
+        self.concerned
+            .look(self.tx.conn(), organization, &entries)
+            .await?;
+        let last: i64 = sql::query_scalar(
             "INSERT INTO feed_heads (organization_id, seq) VALUES ($1, $2)
              ON CONFLICT (organization_id) DO UPDATE SET seq = feed_heads.seq + excluded.seq
              RETURNING seq",
@@ -100,7 +105,7 @@ impl Write {
         }
         let mut rows = numbered.into_iter().peekable();
         while rows.peek().is_some() {
-            let mut insert = QueryBuilder::<Engine>::new(
+            let mut insert = QueryBuilder::new(
                 "INSERT INTO changes
                     (organization_id, seq, action, subject, kind, version, changed, origin, at, connections) ",
             );

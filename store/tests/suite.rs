@@ -1,4 +1,4 @@
-//! The behaviour suite of the engine's ports, on SQLite.
+//! The behaviour suite of the engine's ports, on both engines.
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
 
@@ -10,19 +10,19 @@ use async_trait::async_trait;
 use connector_sdk::Credentials;
 use model::{OrganizationId, RecordId};
 use place::Place;
-use store::{ChangeFilter, Paging, SqliteStore};
+use store::{ChangeFilter, Paging, SqlStore};
 use sync::history::HistoryEntry;
 use sync::ports::{Jobs, Store};
 use sync::state::{Connection, FeedEntry, Origin};
 use testkit::store_suite::Subject;
 
-struct OnSqlite {
-    store: SqliteStore,
+struct OnSql {
+    store: SqlStore,
     _place: Place,
 }
 
 #[async_trait]
-impl Subject for OnSqlite {
+impl Subject for OnSql {
     fn store(&self) -> Arc<dyn Store> {
         Arc::new(self.store.clone())
     }
@@ -59,12 +59,31 @@ impl Subject for OnSqlite {
     }
 }
 
-async fn on_sqlite() -> OnSqlite {
-    let place = Place::new();
-    OnSqlite {
+async fn opened(place: Place) -> OnSql {
+    OnSql {
         store: place.open().await,
         _place: place,
     }
 }
 
-testkit::store_suite!(on_sqlite);
+mod on_sqlite {
+    use crate::place::Place;
+    use crate::{OnSql, opened};
+
+    async fn subject() -> OnSql {
+        opened(Place::new()).await
+    }
+
+    testkit::store_suite!(subject);
+}
+
+mod on_postgres {
+    use crate::place::Place;
+    use crate::{OnSql, opened};
+
+    async fn subject() -> OnSql {
+        opened(Place::on_postgres()).await
+    }
+
+    testkit::store_suite!(subject);
+}

@@ -2,12 +2,14 @@
 //! test needs and the machine lacks is a failure that says `run scripts/setup`, never a silent skip.
 
 mod cut;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod radicale;
 pub mod tls;
 mod wait;
 
+pub use postgres::{Database, Postgres};
 pub use process::{Program, RunningProgram};
 pub use proxy::{CountingProxy, Fault, FaultAction};
 pub use radicale::{Credentials, Radicale};

@@ -60,6 +60,11 @@ impl Program {
         &self.path
     }
 
+    /// What it is given.
+    pub fn arguments(&self) -> &[OsString] {
+        &self.args
+    }
+
     /// Adds one argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -296,10 +301,22 @@ impl RunningProgram {
     /// # Errors
     /// When it still runs after `limit`.
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("-TERM", limit).await
+    }
+
+    /// Sends SIGINT and waits for the end.
+    ///
+    /// # Errors
+    /// When it still runs after `limit`.
+    pub async fn interrupt(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("-INT", limit).await
+    }
+
+    async fn signal(&mut self, signal: &str, limit: Duration) -> Result<ExitStatus> {
         if self.ended().is_none() {
             // The standard library only knows SIGKILL; the `kill` command spares us unsafe code or a crate.
             let sent = Command::new("kill")
-                .arg("-TERM")
+                .arg(signal)
                 .arg(self.pid().to_string())
                 .status();
             sent.context("cannot run the `kill` command")?;

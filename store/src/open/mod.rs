@@ -1,36 +1,35 @@
-//! Opening a database: connections, migrations, the lock, what a crash left behind.
+//! Opening a database: connections, migrations, what a crash left behind.
 
-use std::fs::{File, TryLockError};
+mod file;
+mod server;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use connector_sdk::Clock;
 use model::OrganizationId;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sync::ports::StoreError;
 use tokio::sync::{broadcast, watch};
 
 use crate::changes::FeedHead;
 use crate::column::failed;
-use crate::dialect::{self, Row};
-use crate::seal::{MasterKey, create_private};
+use crate::dialect::{Engine, postgres, sqlite};
+use crate::migrations;
+use crate::seal::MasterKey;
+use crate::sql::{self, Conn, Pool, Row, Tx};
 use crate::write::Write;
 
-/// The store on one SQLite file. Cheap to clone; all clones share their connections.
+/// The store, on a SQLite file or a PostgreSQL database. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
-pub struct SqliteStore {
+pub struct SqlStore {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    path: PathBuf,
-    /// One connection: SQLite has one writer at a time, and this way nobody finds the database busy.
-    writer: SqlitePool,
-    readers: SqlitePool,
-    /// Held as long as the store lives; the system releases it when the process dies, however it dies.
-    lock: Option<File>,
+    /// Where the file is, if it is one.
+    place: Option<file::Place>,
+    writers: Pool,
+    readers: Pool,
     key: MasterKey,
     clock: Arc<dyn Clock>,
     feed: broadcast::Sender<FeedHead>,
@@ -44,7 +43,7 @@ pub struct Options {
     pub mode: OpenMode,
     /// What survives a loss of power.
     pub durability: Durability,
-    /// Connections for reading.
+    /// Connections for reading; on PostgreSQL as many again for writing.
     pub readers: u32,
 }
 
@@ -80,8 +79,10 @@ pub enum Durability {
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address is not one of a SQLite file.
-    #[error("`{url}` is not the address of a SQLite file, such as sqlite://concord.db: {problem}")]
+    /// The address is not one of a database.
+    #[error(
+        "`{url}` is not the address of a SQLite file, such as sqlite://concord.db, or of a PostgreSQL database, such as postgres://concord@localhost/concord: {problem}"
+    )]
     Address {
         /// The address.
         url: String,
@@ -117,9 +118,10 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-impl SqliteStore {
+impl SqlStore {
     /// Opens or creates the database at `sqlite://path`, brings it up to date, and takes over what an earlier
-    /// process left unfinished.
+    /// process left unfinished. Or opens the one at `postgres://..` and brings it up to date; what other nodes hold
+    /// there stays theirs.
     ///
     /// # Errors
     /// When the file is served by another process, sealed with another key, newer than this program, or broken.
@@ -127,7 +129,7 @@ impl SqliteStore {
         Self::open_with(url, key, clock, Options::default()).await
     }
 
-    /// [`SqliteStore::open`] with options.
+    /// [`SqlStore::open`] with options.
     ///
     /// # Errors
     /// As there.
@@ -137,32 +139,27 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let path = Self::path_of(url)?;
-        let lock = take_lock(&path)?;
-        if lock.is_none() && options.mode == OpenMode::Serve {
-            return Err(OpenError::InUse(path));
-        }
-        make_private(&path)?;
-        let writer = pool(1)
-            .connect_with(dialect::writer(&path, options.durability))
-            .await
-            .map_err(failed)?;
-        let readers = pool(options.readers.max(1)).connect_lazy_with(dialect::reader(&path));
+        let (place, writers, readers) = if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let (writers, readers) = server::open(url, options).await?;
+            (None, Pool::Postgres(writers), Pool::Postgres(readers))
+        } else {
+            let (place, writer, readers) = file::open(url, options).await?;
+            (Some(place), Pool::Sqlite(writer), Pool::Sqlite(readers))
+        };
         let store = Self {
             inner: Arc::new(Inner {
-                path,
-                writer,
+                place,
+                writers,
                 readers,
-                lock,
                 key,
                 clock,
                 feed: broadcast::channel(256).0,
                 jobs: watch::channel(0).0,
             }),
         };
-        store.bring_up_to_date().await?;
+        store.bring_up_to_date(options.mode).await?;
         store.check_key().await?;
-        if options.mode == OpenMode::Serve {
+        if options.mode == OpenMode::Serve && store.engine() == Engine::Sqlite {
             store.take_over().await?;
         }
         Ok(store)
@@ -173,40 +170,27 @@ impl SqliteStore {
     /// # Errors
     /// `Address` when it is not one of a SQLite file.
     pub fn path_of(url: &str) -> Result<PathBuf, OpenError> {
-        let refused = |problem: &str| OpenError::Address {
-            url: url.to_owned(),
-            problem: problem.to_owned(),
-        };
-        if !url.starts_with("sqlite:") {
-            return Err(refused("it does not begin with `sqlite:`"));
-        }
-        if url.contains(":memory:") || url.contains('?') {
-            return Err(refused(
-                "a plain path is wanted: no options, and not a database in memory",
-            ));
-        }
-        let path = SqliteConnectOptions::from_str(url)
-            .map_err(|error| refused(&error.to_string()))?
-            .get_filename()
-            .to_owned();
-        if path.as_os_str().is_empty() {
-            Err(refused("it names no file"))
-        } else {
-            Ok(path)
-        }
+        file::path_of(url)
     }
 
     /// Ends all connections and gives up the lock. Other clones are of no use afterwards.
     pub async fn close(&self) {
         self.inner.readers.close().await;
-        self.inner.writer.close().await;
-        if let Some(lock) = &self.inner.lock {
+        self.inner.writers.close().await;
+        if let Some(lock) = self.inner.place.as_ref().and_then(|place| place.lock.as_ref()) {
             // Nothing to be done about a failure; the lock goes with the process at the latest.
             let _ = lock.unlock();
         }
     }
 
-    pub(crate) fn read(&self) -> &SqlitePool {
+    pub(crate) fn engine(&self) -> Engine {
+        match self.inner.writers {
+            Pool::Sqlite(_) => Engine::Sqlite,
+            Pool::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    pub(crate) fn read(&self) -> &Pool {
         &self.inner.readers
     }
 
@@ -217,7 +201,7 @@ impl SqliteStore {
         organization: &OrganizationId,
         id: &str,
     ) -> Result<Option<Row>, StoreError> {
-        sqlx::query(sql)
+        sql::query(sql)
             .bind(organization.as_str())
             .bind(id)
             .fetch_optional(self.read())
@@ -225,14 +209,27 @@ impl SqliteStore {
             .map_err(failed)
     }
 
-    /// A transaction on the writing connection; waits for the one before it.
+    /// A transaction that reads and writes rows of an organization, or appends to its feed. Between it and its commit
+    /// no other one of the organization commits: on SQLite because one connection writes, on PostgreSQL because it
+    /// holds the organization's row of `feed_heads`.
+    pub(crate) async fn write_in(&self, organization: &OrganizationId) -> Result<Write, StoreError> {
+        let mut write = self.write().await?;
+        if let mut conn @ Conn::Postgres(_) = write.conn() {
+            postgres::enter(&mut conn, organization.as_str())
+                .await
+                .map_err(failed)?;
+        }
+        Ok(write)
+    }
+
+    /// A transaction of a statement or two that depend on no other row, or on rows of many organizations. On
+    /// PostgreSQL others commit meanwhile; whatever decides by what it read begins with [`SqlStore::write_in`].
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
-        let tx = self
-            .inner
-            .writer
-            .begin_with(dialect::BEGIN_WRITE)
-            .await
-            .map_err(failed)?;
+        let tx = match &self.inner.writers {
+            Pool::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_WRITE).await.map(Tx::Sqlite),
+            Pool::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+        };
+        let tx = tx.map_err(failed)?;
         Ok(Write::new(tx, self.inner.feed.clone(), self.inner.jobs.clone()))
     }
 
@@ -244,12 +241,13 @@ impl SqliteStore {
         &self.inner.key
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.inner.path
+    /// The file, if the database is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.inner.place.as_ref().map(|place| place.path.as_path())
     }
 
     /// Rings after each commit that appended to a feed. It says where to look, not what is there: who lags
-    /// (`RecvError::Lagged`) reads on with [`SqliteStore::changes_after`] and has missed nothing.
+    /// (`RecvError::Lagged`) reads on with [`SqlStore::changes_after`] and has missed nothing.
     #[must_use]
     pub fn subscribe_changes(&self) -> broadcast::Receiver<FeedHead> {
         self.inner.feed.subscribe()
@@ -262,15 +260,21 @@ impl SqliteStore {
     }
 
     /// Applies the migrations that are missing. Beside a server nothing is applied: it runs on what is there.
-    async fn bring_up_to_date(&self) -> Result<(), OpenError> {
-        let migrator = dialect::migrator();
-        if self.inner.lock.is_some() {
-            return migrator
-                .run(&self.inner.writer)
-                .await
-                .map_err(|error| OpenError::Migration(error.to_string()));
+    async fn bring_up_to_date(&self, mode: OpenMode) -> Result<(), OpenError> {
+        let alone = match &self.inner.place {
+            Some(place) => place.lock.is_some(),
+            // Nodes are restarted one after the other, so that steps are applied while others serve: they expand.
+            None => mode == OpenMode::Serve || !postgres::is_set_up(self.read()).await.map_err(failed)?,
+        };
+        if alone {
+            let migrator = migrations::migrator(self.engine());
+            let run = match &self.inner.writers {
+                Pool::Sqlite(pool) => migrator.run(pool).await,
+                Pool::Postgres(pool) => migrator.run(pool).await,
+            };
+            return run.map_err(|error| OpenError::Migration(error.to_string()));
         }
-        let newest = migrator.iter().map(|step| step.version).max().unwrap_or_default();
+        let newest = migrations::newest();
         let applied = self.migration().await?;
         if applied == newest {
             return Ok(());
@@ -283,14 +287,14 @@ impl SqliteStore {
     /// Refuses a key that did not seal what is in the database; the first key is the right one.
     async fn check_key(&self) -> Result<(), OpenError> {
         let mut write = self.write().await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO installation (name, value) VALUES ('master_key', $1) ON CONFLICT (name) DO NOTHING",
         )
         .bind(self.inner.key.id())
         .execute(write.conn())
         .await
         .map_err(failed)?;
-        let expected: String = sqlx::query_scalar("SELECT value FROM installation WHERE name = 'master_key'")
+        let expected: String = sql::query_scalar("SELECT value FROM installation WHERE name = 'master_key'")
             .fetch_one(write.conn())
             .await
             .map_err(failed)?;
@@ -308,11 +312,11 @@ impl SqliteStore {
     /// it may still have on the way is taken.
     async fn take_over(&self) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        sqlx::query("UPDATE jobs SET lease_until = 0, token = token + 1 WHERE state = 'running'")
+        sql::query("UPDATE jobs SET lease_until = 0, token = token + 1 WHERE state = 'running'")
             .execute(write.conn())
             .await
             .map_err(failed)?;
-        sqlx::query("DELETE FROM idempotency_keys WHERE status IS NULL")
+        sql::query("DELETE FROM idempotency_keys WHERE status IS NULL")
             .execute(write.conn())
             .await
             .map_err(failed)?;
@@ -320,56 +324,11 @@ impl SqliteStore {
     }
 }
 
-impl std::fmt::Debug for SqliteStore {
+impl std::fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore")
-            .field("path", &self.inner.path)
+        f.debug_struct("SqlStore")
+            .field("engine", &self.engine())
+            .field("path", &self.path())
             .finish_non_exhaustive()
-    }
-}
-
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(60))
-        // A connection to a file does not go stale.
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-}
-
-/// The lock on the file next to the database; `None` when another process has it. It is not on the database itself,
-/// whose locks are SQLite's own: closing any handle to that file would drop them
-/// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
-fn take_lock(database: &Path) -> Result<Option<File>, OpenError> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let failed = |source| OpenError::Io {
-        path: path.clone(),
-        source,
-    };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// Makes a new database file readable by its owner only; SQLite gives its log the same permissions.
-fn make_private(path: &Path) -> Result<(), OpenError> {
-    match create_private(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(OpenError::Io {
-            path: path.to_owned(),
-            source,
-        }),
     }
 }

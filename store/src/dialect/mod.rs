@@ -1,0 +1,90 @@
+//! What differs between engines, in one place: a file for each, and here what chooses between them. Everything else in
+//! this room is SQL that SQLite and PostgreSQL both take: `$1`, `ON CONFLICT ... DO UPDATE`, `RETURNING`, partial
+//! indexes, window functions.
+
+/// The jobs that can be claimed: due ones that wait, and running ones whose lease ran out, one of each lane that
+/// nobody works on. A lost job goes before waiting ones of its lane: as long as nobody took it over its old holder
+/// could still commit.
+macro_rules! free_jobs {
+    () => {
+        "SELECT organization_id, id, lane FROM (
+            SELECT j.organization_id, j.id, j.lane, j.run_at,
+                ROW_NUMBER() OVER (
+                    PARTITION BY j.organization_id, j.lane
+                    ORDER BY CASE WHEN j.state = 'running' THEN 0 ELSE 1 END, j.run_at, j.id
+                ) AS place
+            FROM jobs j
+            WHERE ((j.state = 'queued' AND j.run_at <= $1) OR (j.state = 'running' AND j.lease_until <= $1))
+                AND NOT EXISTS (
+                    SELECT 1 FROM jobs o
+                    WHERE o.organization_id = j.organization_id AND o.lane = j.lane
+                        AND o.state = 'running' AND o.lease_until > $1
+                )
+         ) AS free
+         WHERE place = 1
+         ORDER BY run_at, id"
+    };
+}
+
+/// The job that a fence speaks of, if it is still held.
+macro_rules! fence {
+    () => {
+        "SELECT id FROM jobs WHERE organization_id = $1 AND id = $2 AND token = $3 AND state = 'running'"
+    };
+}
+
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
+
+use sqlx::Error;
+
+use crate::sql::Pool;
+
+/// Whether there is a job to claim.
+pub(crate) const ANYTHING_TO_CLAIM: &str = concat!(free_jobs!(), " LIMIT 1");
+
+/// Variables of one statement. SQLite takes 32,766 (<https://www.sqlite.org/limits.html>); on PostgreSQL rows are sent
+/// as a few arrays.
+const MAX_VARIABLES: usize = 32_766;
+
+/// Rows of one INSERT. More rows save round trips; beyond a hundred or so the longer statement costs what they save.
+pub(crate) const fn rows_per_insert(columns: usize) -> usize {
+    let most = MAX_VARIABLES / columns;
+    if most < 100 { most } else { 100 }
+}
+
+/// Ids of one list.
+pub(crate) const IDS_PER_QUERY: usize = 500;
+
+/// Which engine a store is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    /// Finds jobs to claim and keeps them from others until the commit: `$1` now, `$2` how many.
+    pub(crate) const fn claim(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::CLAIM,
+            Self::Postgres => postgres::CLAIM,
+        }
+    }
+
+    /// Finds the job of a fence, if it is still held, and keeps it so until the commit.
+    pub(crate) const fn fence(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::FENCE,
+            Self::Postgres => postgres::FENCE,
+        }
+    }
+
+    /// What is broken in the database.
+    pub(crate) async fn problems(self, pool: &Pool) -> Result<Vec<String>, Error> {
+        match self {
+            Self::Sqlite => sqlite::problems(pool).await,
+            Self::Postgres => postgres::problems(pool).await,
+        }
+    }
+}

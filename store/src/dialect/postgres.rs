@@ -1,0 +1,88 @@
+//! What only PostgreSQL knows.
+
+use sqlx::Error;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::open::Durability;
+use crate::sql::{self, Conn, Pool};
+
+/// The jobs to claim: `SKIP LOCKED` passes over those that another node is at, and a lock on the lane over those whose
+/// neighbour another node is about to claim, so that nobody waits for anybody here. Whoever has the lane looks again
+/// before it takes the job: only then does it see what was committed before.
+pub(super) const CLAIM: &str = concat!(
+    "WITH free AS MATERIALIZED (",
+    free_jobs!(),
+    " LIMIT $2 * 8 + 32)
+     SELECT j.organization_id, j.id FROM free JOIN jobs j ON j.organization_id = free.organization_id AND j.id = free.id
+     WHERE pg_try_advisory_xact_lock(hashtextextended(free.organization_id || ' ' || free.lane, 1))
+     LIMIT $2
+     FOR UPDATE OF j SKIP LOCKED"
+);
+
+/// Whether a fence still stands. The lock keeps other nodes from claiming the job before the commit.
+pub(super) const FENCE: &str = concat!(fence!(), " FOR SHARE");
+
+/// Waits until no other commit of the organization is on its way, and keeps others waiting until the end of this one:
+/// see `docs/adr/0006-two-engines-one-store.md`. Every statement after it sees what was committed before.
+pub(crate) async fn enter(conn: &mut Conn<'_>, organization: &str) -> Result<(), Error> {
+    for _ in 0..2 {
+        let head = sql::query("SELECT seq FROM feed_heads WHERE organization_id = $1 FOR UPDATE")
+            .bind(organization)
+            .fetch_optional(conn.lend())
+            .await?;
+        if head.is_some() {
+            return Ok(());
+        }
+        sql::query("INSERT INTO feed_heads (organization_id, seq) VALUES ($1, 0) ON CONFLICT DO NOTHING")
+            .bind(organization)
+            .execute(conn.lend())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether any step was ever applied here.
+pub(crate) async fn is_set_up(pool: &Pool) -> Result<bool, Error> {
+    sql::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(pool)
+        .await
+}
+
+/// How connections are opened. `search_path` is left as the address or the role has it.
+pub(crate) fn connection(options: PgConnectOptions, durability: Durability) -> PgConnectOptions {
+    let synchronous = match durability {
+        Durability::Full => "on",
+        Durability::ProcessOnly => "off",
+    };
+    options
+        .application_name("concord")
+        .statement_cache_capacity(400)
+        .options([
+            ("synchronous_commit", synchronous),
+            // What is asked here takes milliseconds. A node that froze in the middle must not keep the others waiting.
+            ("idle_in_transaction_session_timeout", "30s"),
+        ])
+}
+
+/// The size of the database.
+pub(crate) async fn size_bytes(pool: &Pool) -> Result<u64, Error> {
+    let bytes: i64 = sql::query_scalar("SELECT pg_database_size(current_database())")
+        .fetch_one(pool)
+        .await?;
+    Ok(u64::try_from(bytes).unwrap_or_default())
+}
+
+/// What is broken in the database. PostgreSQL keeps references by itself and checks pages when it reads them, where
+/// the cluster was made with checksums.
+pub(super) async fn problems(pool: &Pool) -> Result<Vec<String>, Error> {
+    let broken: Vec<String> = sql::query_scalar(
+        "SELECT c.relname::TEXT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+         WHERE NOT i.indisvalid AND c.relnamespace = current_schema()::regnamespace",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(broken
+        .into_iter()
+        .map(|index| format!("the index {index} was not built to its end; REINDEX it"))
+        .collect())
+}

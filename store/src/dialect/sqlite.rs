@@ -1,0 +1,65 @@
+//! What only SQLite knows.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::Error;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use crate::open::Durability;
+use crate::sql::{self, Pool};
+
+/// Begins a transaction that writes. SQLite would otherwise take the write lock at the first write, and fail at
+/// once instead of waiting when another process wrote since the first read
+/// (<https://www.sqlite.org/lang_transaction.html>).
+pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// How the one connection that writes is opened.
+pub(crate) fn writer(path: &Path, durability: Durability) -> SqliteConnectOptions {
+    let synchronous = match durability {
+        Durability::Full => SqliteSynchronous::Full,
+        Durability::ProcessOnly => SqliteSynchronous::Off,
+    };
+    base(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .create_if_missing(true)
+        // A page commit writes a few MB of log; the default of 1,000 pages would copy the log after every one.
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("cache_size", "-8000")
+}
+
+/// How connections that read are opened. They see the last commit, and never wait for the writer.
+pub(crate) fn reader(path: &Path) -> SqliteConnectOptions {
+    base(path).pragma("query_only", "ON").row_buffer_size(512)
+}
+
+fn base(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .statement_cache_capacity(200)
+}
+
+/// What is broken in the file.
+pub(super) async fn problems(pool: &Pool) -> Result<Vec<String>, Error> {
+    let mut problems: Vec<String> = sql::query_scalar("PRAGMA integrity_check(20)")
+        .fetch_all(pool)
+        .await?;
+    problems.retain(|line| line != "ok");
+    let dangling: i64 = sql::query_scalar("SELECT COUNT(*) FROM pragma_foreign_key_check")
+        .fetch_one(pool)
+        .await?;
+    if dangling > 0 {
+        problems.push(format!("{dangling} rows refer to rows that are not there"));
+    }
+    Ok(problems)
+}
+
+/// The jobs to claim. There is one writer: nobody else is at them.
+pub(super) const CLAIM: &str = concat!(free_jobs!(), " LIMIT $2");
+
+/// Whether a fence still stands. It does so until the commit: there is one writer.
+pub(super) const FENCE: &str = fence!();

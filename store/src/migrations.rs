@@ -1,0 +1,59 @@
+//! The steps that bring a database up to date. They are carried in the program: nothing is read at run time. Each step
+//! has a file for each engine, with the same number: `migrations/README.md`.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use crate::dialect::Engine;
+
+/// A step: its number, what it is about, and its text for either engine.
+struct Step {
+    version: i64,
+    about: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! step {
+    ($version:literal, $about:literal, $file:literal) => {
+        Step {
+            version: $version,
+            about: $about,
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../../migrations/postgres/", $file)),
+        }
+    };
+}
+
+const STEPS: [Step; 6] = [
+    step!(1, "first light", "0001_first_light.sql"),
+    step!(2, "history and holds", "0002_history_and_holds.sql"),
+    step!(3, "traits", "0003_traits.sql"),
+    step!(4, "linking", "0004_linking.sql"),
+    step!(5, "anchors", "0005_anchors.sql"),
+    step!(7, "feed connections", "0007_feed_connections.sql"),
+];
+
+/// All steps for an engine. On PostgreSQL sqlx runs them under an advisory lock: of several nodes that start at once
+/// one applies them, and the others wait.
+pub(crate) fn migrator(engine: Engine) -> Migrator {
+    let steps = STEPS.iter().map(|step| {
+        let text = match engine {
+            Engine::Sqlite => step.sqlite,
+            Engine::Postgres => step.postgres,
+        };
+        Migration::new(
+            step.version,
+            step.about.into(),
+            MigrationType::Simple,
+            text.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(steps.collect())
+}
+
+/// The number of the last step.
+pub(crate) fn newest() -> i64 {
+    STEPS.iter().map(|step| step.version).max().unwrap_or_default()
+}

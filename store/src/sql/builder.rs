@@ -1,0 +1,304 @@
+//! Statements of changing length. SQLite gets its values one by one; PostgreSQL gets lists and columns as arrays, so
+//! that the text is the same whatever their length, and is prepared once
+//! (<https://www.postgresql.org/docs/current/functions-array.html>, `unnest`).
+
+use std::fmt::Write as _;
+
+use sqlx::Error;
+use sqlx::error::BoxDynError;
+
+use super::{Query, Text, Value};
+
+/// A piece of a statement, and how many values belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(&'static str),
+    /// One value.
+    Bind,
+    /// So many texts to choose from.
+    List(usize),
+    /// So many rows of so many columns.
+    Rows {
+        columns: usize,
+        rows: usize,
+    },
+}
+
+/// Builds a statement from texts of ours and values of anyone's. Texts are `'static`, so that no value can be taken for
+/// one.
+pub(crate) struct QueryBuilder {
+    pieces: Vec<Piece>,
+    values: Vec<Value>,
+}
+
+/// Takes the values of one row.
+pub(crate) struct RowBuilder<'a> {
+    values: &'a mut Vec<Value>,
+    columns: usize,
+}
+
+impl RowBuilder<'_> {
+    /// The value of the next column.
+    pub(crate) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        self.columns += 1;
+        self
+    }
+}
+
+impl QueryBuilder {
+    pub(crate) fn new(sql: &'static str) -> Self {
+        Self {
+            pieces: vec![Piece::Text(sql)],
+            values: Vec::new(),
+        }
+    }
+
+    /// Text.
+    pub(crate) fn push(&mut self, sql: &'static str) -> &mut Self {
+        self.pieces.push(Piece::Text(sql));
+        self
+    }
+
+    /// A value.
+    pub(crate) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.pieces.push(Piece::Bind);
+        self.values.push(value.into());
+        self
+    }
+
+    /// ` IN (..)` with these texts. An empty list is in nothing.
+    pub(crate) fn push_in<T: Into<String>>(&mut self, texts: impl IntoIterator<Item = T>) -> &mut Self {
+        let before = self.values.len();
+        self.values
+            .extend(texts.into_iter().map(|text| Value::Text(Some(text.into()))));
+        self.pieces.push(Piece::List(self.values.len() - before));
+        self
+    }
+
+    /// Rows to insert; stands where `VALUES (..), (..)` would. Each row binds the same columns in the same order.
+    pub(crate) fn push_values<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut bind: impl FnMut(RowBuilder<'_>, T),
+    ) -> &mut Self {
+        let before = self.values.len();
+        let mut rows = 0;
+        for item in items {
+            let row = RowBuilder {
+                values: &mut self.values,
+                columns: 0,
+            };
+            bind(row, item);
+            rows += 1;
+        }
+        let bound = self.values.len() - before;
+        self.pieces.push(Piece::Rows {
+            columns: bound.checked_div(rows).unwrap_or_default(),
+            rows,
+        });
+        self
+    }
+
+    /// The statement.
+    pub(crate) fn build(&mut self) -> Query {
+        Query {
+            text: Text::Built(std::mem::take(&mut self.pieces)),
+            values: std::mem::take(&mut self.values),
+        }
+    }
+}
+
+/// SQLite finds a numbered parameter with a linear search; a plain `?` costs nothing.
+pub(super) fn text_for_sqlite(pieces: &[Piece]) -> String {
+    let mut sql = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => sql.push_str(text),
+            Piece::Bind => sql.push('?'),
+            Piece::List(count) => {
+                sql.push_str(" IN (");
+                marks(&mut sql, *count);
+                sql.push(')');
+            }
+            Piece::Rows { columns, rows } => {
+                sql.push_str("VALUES ");
+                for row in 0..*rows {
+                    sql.push_str(if row == 0 { "(" } else { ", (" });
+                    marks(&mut sql, *columns);
+                    sql.push(')');
+                }
+            }
+        }
+    }
+    sql
+}
+
+fn marks(sql: &mut String, count: usize) {
+    for number in 0..count {
+        sql.push_str(if number == 0 { "?" } else { ", ?" });
+    }
+}
+
+pub(super) fn text_for_postgres(pieces: &[Piece]) -> String {
+    let mut sql = String::new();
+    let mut last = 0;
+    let mut next = move || {
+        last += 1;
+        last
+    };
+    for piece in pieces {
+        // Writing into a string does not fail.
+        let _ = match piece {
+            Piece::Text(text) => sql.write_str(text),
+            Piece::Bind => write!(sql, "${}", next()),
+            Piece::List(_) => write!(sql, " = ANY(${})", next()),
+            Piece::Rows { columns, .. } => {
+                sql.push_str("SELECT * FROM UNNEST(");
+                for column in 0..*columns {
+                    let _ = write!(sql, "{}${}", if column == 0 { "" } else { ", " }, next());
+                }
+                sql.write_str(")")
+            }
+        };
+    }
+    sql
+}
+
+/// The values in the order of the placeholders: a list is one value, and so is each column of rows.
+pub(super) fn values_for_postgres(pieces: &[Piece], values: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let mut values = values.into_iter();
+    let mut bound = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(_) => {}
+            Piece::Bind => bound.extend(values.next()),
+            Piece::List(count) => {
+                bound.push(Value::Texts(Vec::new()));
+                extend(&mut bound, 1, values.by_ref().take(*count))?;
+            }
+            Piece::Rows { columns, rows } => {
+                let mut first = values.by_ref().take(*columns).collect::<Vec<_>>();
+                for value in &mut first {
+                    bound.push(match std::mem::replace(value, Value::Int(None)) {
+                        Value::Text(text) => Value::Texts(one(text, *rows)),
+                        Value::Int(number) => Value::Ints(one(number, *rows)),
+                        Value::Bytes(bytes) => Value::ManyBytes(one(bytes, *rows)),
+                        Value::Texts(_) | Value::Ints(_) | Value::ManyBytes(_) => return Err(mixed()),
+                    });
+                }
+                let others = columns * rows.saturating_sub(1);
+                extend(&mut bound, *columns, values.by_ref().take(others))?;
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn one<T>(value: T, room: usize) -> Vec<T> {
+    let mut column = Vec::with_capacity(room);
+    column.push(value);
+    column
+}
+
+/// Deals values out to the last columns, in turn.
+fn extend(bound: &mut [Value], columns: usize, values: impl Iterator<Item = Value>) -> Result<(), Error> {
+    let start = bound.len().saturating_sub(columns);
+    let last = &mut bound[start..];
+    for (number, value) in values.enumerate() {
+        match (&mut last[number % columns], value) {
+            (Value::Texts(column), Value::Text(text)) => column.push(text),
+            (Value::Ints(column), Value::Int(number)) => column.push(number),
+            (Value::ManyBytes(column), Value::Bytes(bytes)) => column.push(bytes),
+            (_, _) => return Err(mixed()),
+        }
+    }
+    Ok(())
+}
+
+fn mixed() -> Error {
+    Error::Encode(BoxDynError::from("the values of a column are of different sorts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(builder: &mut QueryBuilder) -> (Vec<Piece>, Vec<Value>) {
+        let query = builder.build();
+        match query.text {
+            Text::Built(pieces) => (pieces, query.values),
+            Text::Fixed(_) => panic!("built"),
+        }
+    }
+
+    fn insert(rows: &[(&str, i64)]) -> (Vec<Piece>, Vec<Value>) {
+        let mut builder = QueryBuilder::new("INSERT INTO t (a, b) ");
+        builder.push_values(rows, |mut row, (text, number)| {
+            row.push_bind(*text).push_bind(*number);
+        });
+        builder.push(" ON CONFLICT DO NOTHING");
+        parts(&mut builder)
+    }
+
+    #[test]
+    fn rows_are_values_on_sqlite_and_columns_on_postgresql() {
+        let (pieces, values) = insert(&[("x", 1), ("y", 2), ("z", 3)]);
+        assert_eq!(
+            text_for_sqlite(&pieces),
+            "INSERT INTO t (a, b) VALUES (?, ?), (?, ?), (?, ?) ON CONFLICT DO NOTHING"
+        );
+        assert_eq!(
+            text_for_postgres(&pieces),
+            "INSERT INTO t (a, b) SELECT * FROM UNNEST($1, $2) ON CONFLICT DO NOTHING"
+        );
+        let texts = ["x", "y", "z"].map(|text| Some(text.to_owned())).to_vec();
+        let numbers = [1, 2, 3].map(Some).to_vec();
+        assert_eq!(
+            values_for_postgres(&pieces, values).unwrap(),
+            [Value::Texts(texts), Value::Ints(numbers)]
+        );
+    }
+
+    #[test]
+    fn the_text_for_postgresql_does_not_depend_on_how_many_there_are() {
+        let (one, _) = insert(&[("x", 1)]);
+        let (two, _) = insert(&[("x", 1), ("y", 2)]);
+        assert_eq!(text_for_postgres(&one), text_for_postgres(&two));
+    }
+
+    #[test]
+    fn a_list_is_one_value_on_postgresql_and_the_numbers_go_on_after_it() {
+        let mut builder = QueryBuilder::new("SELECT 1 FROM t WHERE o = ");
+        builder
+            .push_bind("org")
+            .push(" AND a")
+            .push_in(["x", "y"])
+            .push(" AND b > ")
+            .push_bind(7);
+        let (pieces, values) = parts(&mut builder);
+        assert_eq!(
+            text_for_sqlite(&pieces),
+            "SELECT 1 FROM t WHERE o = ? AND a IN (?, ?) AND b > ?"
+        );
+        assert_eq!(
+            text_for_postgres(&pieces),
+            "SELECT 1 FROM t WHERE o = $1 AND a = ANY($2) AND b > $3"
+        );
+        let list = vec![Some("x".to_owned()), Some("y".to_owned())];
+        assert_eq!(
+            values_for_postgres(&pieces, values).unwrap(),
+            [Value::from("org"), Value::Texts(list), Value::from(7)]
+        );
+    }
+
+    #[test]
+    fn a_column_of_different_sorts_is_refused() {
+        let mut builder = QueryBuilder::new("INSERT INTO t (a) ");
+        builder.push_values([Value::from("x"), Value::from(1)], |mut row, value| {
+            row.push_bind(value);
+        });
+        let (pieces, values) = parts(&mut builder);
+        assert!(values_for_postgres(&pieces, values).is_err());
+    }
+}

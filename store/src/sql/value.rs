@@ -1,0 +1,104 @@
+//! Values on their way into a statement, and the types that come out of a row.
+
+use sqlx::error::BoxDynError;
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, Decode, Error, Postgres, Sqlite, Type};
+
+/// A value of a statement. NULL has the type of its column: PostgreSQL is told the type of every value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Bytes(Option<Vec<u8>>),
+    /// A column of texts; PostgreSQL only.
+    Texts(Vec<Option<String>>),
+    /// A column of numbers; PostgreSQL only.
+    Ints(Vec<Option<i64>>),
+    /// A column of bytes; PostgreSQL only.
+    ManyBytes(Vec<Option<Vec<u8>>>),
+}
+
+/// A type that a column of either engine can be read as.
+pub(crate) trait Stored<'r>:
+    Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
+{
+}
+
+impl<'r, T> Stored<'r> for T where T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
+{}
+
+/// Conversions into one sort of value.
+macro_rules! into_value {
+    ($($from:ty => $sort:ident, |$it:ident| $made:expr;)*) => {
+        $(impl From<$from> for Value {
+            fn from($it: $from) -> Self {
+                Self::$sort($made)
+            }
+        })*
+    };
+}
+
+into_value! {
+    &str => Text, |it| Some(it.to_owned());
+    &&str => Text, |it| Some((*it).to_owned());
+    String => Text, |it| Some(it);
+    &String => Text, |it| Some(it.clone());
+    Option<&str> => Text, |it| it.map(str::to_owned);
+    Option<String> => Text, |it| it;
+    Option<&String> => Text, |it| it.cloned();
+    &Option<String> => Text, |it| it.clone();
+    i64 => Int, |it| Some(it);
+    Option<i64> => Int, |it| it;
+    Vec<u8> => Bytes, |it| Some(it);
+    &Vec<u8> => Bytes, |it| Some(it.clone());
+    &[u8] => Bytes, |it| Some(it.to_vec());
+    Option<Vec<u8>> => Bytes, |it| it;
+}
+
+pub(super) fn for_sqlite(values: Vec<Value>) -> Result<SqliteArguments, Error> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Int(number) => arguments.add(number),
+            Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Texts(_) | Value::Ints(_) | Value::ManyBytes(_) => {
+                Err(BoxDynError::from("SQLite takes no columns as values"))
+            }
+        }
+        .map_err(Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+pub(super) fn for_postgres(values: Vec<Value>) -> Result<PgArguments, Error> {
+    let mut arguments = PgArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        match value {
+            Value::Text(text) => arguments.add(text.map(without_nul)),
+            Value::Int(number) => arguments.add(number),
+            Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Texts(texts) => {
+                let texts = texts.into_iter().map(|text| text.map(without_nul));
+                arguments.add(texts.collect::<Vec<_>>())
+            }
+            Value::Ints(numbers) => arguments.add(numbers),
+            Value::ManyBytes(many) => arguments.add(many),
+        }
+        .map_err(Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// PostgreSQL refuses NUL in text (<https://www.postgresql.org/docs/current/datatype-character.html>), and one object
+/// with a NUL in its name must not keep the rest of its page out. In documents it is written as an escape and stays.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}

@@ -1,0 +1,291 @@
+//! Several nodes on one PostgreSQL database: what each may count on while the others work.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
+mod place;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use connector_sdk::Credentials;
+use futures::future::join_all;
+use model::OrganizationId;
+use place::Place;
+use sqlx::{Connection, PgConnection};
+use store::{ChangeFilter, IdempotencyClaim, MasterKey, OpenError, OpenMode, Organization, SqlStore};
+use sync::ports::{Effect, Jobs, Store, StoreError};
+use sync::state::{FeedAction, JobTask, Origin};
+use testkit::store_suite::world::{START_MS, World, connection, entry, job};
+
+const LEASE_MS: i64 = 60_000;
+
+async fn world(store: &SqlStore) -> World {
+    let organization = OrganizationId::new(1, 1);
+    let connection = connection(&organization);
+    store
+        .insert_connection(&connection, &Credentials::default(), &Origin::Hub)
+        .await
+        .unwrap();
+    let work = testkit::store_suite::world::collection(&connection, "/work/");
+    let home = testkit::store_suite::world::collection(&connection, "/home/");
+    let effects = vec![
+        Effect::PutCollection(Box::new(work.clone())),
+        Effect::PutCollection(Box::new(home.clone())),
+    ];
+    store.commit(&organization, None, effects).await.unwrap();
+    World {
+        organization,
+        connection,
+        work,
+        home,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_sees_a_number_of_the_feed_before_the_one_below_it() {
+    let place = Place::on_postgres();
+    let (one, two) = (place.open().await, place.open().await);
+    let world = world(&one).await;
+    let org = world.organization.clone();
+    let before = one.latest_seq(&org).await.unwrap();
+    // A commit that took its number and is slow to end.
+    let mut slow = PgConnection::connect(&place.url()).await.unwrap();
+    let mut held = slow.begin().await.unwrap();
+    sqlx::query("UPDATE feed_heads SET seq = seq + 1 WHERE organization_id = $1")
+        .bind(org.as_str())
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO changes (organization_id, seq, action, subject, kind, version, changed, origin, at)
+         SELECT organization_id, seq + 1, action, 'slow', kind, version, changed, origin, at FROM changes
+         WHERE organization_id = $1 AND seq = $2",
+    )
+    .bind(org.as_str())
+    .bind(before)
+    .execute(&mut *held)
+    .await
+    .unwrap();
+    let fast = {
+        let (two, world) = (two.clone(), world.clone());
+        tokio::spawn(async move {
+            let (_, _, effects) = world.arrival("Fast", "fast");
+            two.commit(&world.organization, None, effects).await
+        })
+    };
+    // The fast one is at the row by now, and waits there.
+    let waits = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted";
+    testkit::harness::until("a commit that waits", Duration::from_secs(10), async || {
+        let mut looker = PgConnection::connect(&place.url()).await.ok()?;
+        let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut looker).await.ok()?;
+        (waiting > 0).then_some(())
+    })
+    .await
+    .unwrap();
+    let seen = one
+        .changes_after(&org, before, &ChangeFilter::default(), 10)
+        .await
+        .unwrap();
+    assert!(seen.is_empty(), "neither number is there: {seen:?}");
+    held.commit().await.unwrap();
+    fast.await.unwrap().unwrap();
+    let seen = one
+        .changes_after(&org, before, &ChangeFilter::default(), 10)
+        .await
+        .unwrap();
+    let numbers: Vec<i64> = seen.iter().map(|change| change.seq).collect();
+    assert_eq!(numbers, [before + 1, before + 2]);
+    assert_eq!(seen[0].entry.subject, "slow");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_edits_of_one_record_at_once_one_is_taken_and_the_others_are_stale() {
+    let place = Place::on_postgres();
+    let nodes = [place.open().await, place.open().await, place.open().await];
+    let world = world(&nodes[0]).await;
+    let (mut record, _, effects) = world.arrival("Contested", "1");
+    nodes[0].commit(&world.organization, None, effects).await.unwrap();
+    for round in 2..12 {
+        record.version = round;
+        let edits = (0..9).map(|number| {
+            let (store, record) = (nodes[number % 3].clone(), record.clone());
+            let organization = world.organization.clone();
+            tokio::spawn(async move {
+                let effects = vec![
+                    Effect::Touch {
+                        record: record.id.clone(),
+                        except: None,
+                    },
+                    Effect::UpdateRecord(Box::new(record.clone())),
+                    Effect::Feed(entry(&record, FeedAction::Updated)),
+                ];
+                store.commit(&organization, None, effects).await
+            })
+        });
+        let ends: Vec<_> = join_all(edits).await.into_iter().map(Result::unwrap).collect();
+        let taken = ends.iter().filter(|end| end.is_ok()).count();
+        let stale = ends
+            .iter()
+            .filter(|end| matches!(end, Err(StoreError::Stale(_))))
+            .count();
+        assert_eq!((taken, stale), (1, 8), "{ends:?}");
+    }
+    let feed = nodes[1]
+        .changes_after(&world.organization, 0, &ChangeFilter::default(), 1_000)
+        .await
+        .unwrap();
+    let numbers: Vec<i64> = feed.iter().map(|change| change.seq).collect();
+    assert_eq!(numbers, (1..=numbers.len() as i64).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_claim_at_once_take_each_job_once_and_each_lane_alone() {
+    let place = Place::on_postgres();
+    let nodes = [place.open().await, place.open().await, place.open().await];
+    let organization = OrganizationId::new(1, 1);
+    let lanes: Vec<_> = (0..20).map(|_| connection(&organization)).collect();
+    let mut effects = Vec::new();
+    for lane in &lanes {
+        for task in [
+            JobTask::Push {
+                connection: lane.id.clone(),
+            },
+            JobTask::Sync {
+                connection: lane.id.clone(),
+                discover: false,
+                approve_deletes: false,
+            },
+        ] {
+            effects.push(Effect::Enqueue(Box::new(job(&organization, task, START_MS))));
+        }
+    }
+    nodes[0].commit(&organization, None, effects).await.unwrap();
+    let mut done = BTreeSet::new();
+    for round in 0.. {
+        let claims = (0..9).map(|number| {
+            let store = nodes[number % 3].clone();
+            tokio::spawn(async move { store.claim("node", START_MS + round, LEASE_MS, 3).await })
+        });
+        let mut held = Vec::new();
+        for claim in join_all(claims).await {
+            held.extend(claim.unwrap().unwrap());
+        }
+        let taken: BTreeSet<_> = held.iter().map(|job| job.task.lane().to_owned()).collect();
+        assert_eq!(taken.len(), held.len(), "two in one lane: {held:?}");
+        for job in held {
+            assert!(done.insert(job.id.clone()), "{job:?} was claimed twice");
+            nodes[1]
+                .finish(&job.fence, START_MS, Ok(serde_json::Value::Null))
+                .await
+                .unwrap();
+        }
+        if done.len() == lanes.len() * 2 {
+            break;
+        }
+        assert!(round < 100, "{} of {} were claimed", done.len(), lanes.len() * 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_not_taken_over_in_the_middle_of_its_commit() {
+    let place = Place::on_postgres();
+    let (one, two) = (place.open().await, place.open().await);
+    let world = world(&one).await;
+    one.enqueue(world.sync(START_MS)).await.unwrap();
+    let held = one.claim("one", START_MS, 10, 1).await.unwrap().remove(0);
+    // What a commit does first, and then is slow.
+    let mut slow = PgConnection::connect(&place.url()).await.unwrap();
+    let mut commit = slow.begin().await.unwrap();
+    sqlx::query("SELECT id FROM jobs WHERE id = $1 FOR SHARE")
+        .bind(held.id.as_str())
+        .execute(&mut *commit)
+        .await
+        .unwrap();
+    let late = START_MS + 1_000;
+    assert!(
+        two.claim("two", late, LEASE_MS, 1).await.unwrap().is_empty(),
+        "its lease ran out, but its commit is on its way"
+    );
+    commit.commit().await.unwrap();
+    let over = two.claim("two", late, LEASE_MS, 1).await.unwrap().remove(0);
+    assert_eq!((&over.id, over.attempts), (&held.id, 1));
+    let refused = one
+        .commit(&world.organization, Some(&held.fence), Vec::new())
+        .await;
+    assert!(matches!(refused, Err(StoreError::Fenced(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_leaves_the_others_their_leases() {
+    let place = Place::on_postgres();
+    let one = place.open().await;
+    let world = world(&one).await;
+    one.enqueue(world.sync(START_MS)).await.unwrap();
+    let held = one.claim("one", START_MS, LEASE_MS, 1).await.unwrap().remove(0);
+    let two = place.open().await;
+    assert!(
+        two.claim("two", START_MS + 1, LEASE_MS, 1)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    one.commit(&world.organization, Some(&held.fence), Vec::new())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_agree_on_the_key_and_the_first_organization() {
+    let place = Place::on_postgres();
+    let key = place.key();
+    let starts = (0..6).map(|number| {
+        let key = key.clone();
+        let place = &place;
+        async move {
+            let store = place.try_open(key, OpenMode::Serve).await.unwrap();
+            let fresh = Organization {
+                id: OrganizationId::new(number, 1),
+                name: "Acme".to_owned(),
+                created_at: START_MS,
+            };
+            store.default_organization(&fresh).await.unwrap().id
+        }
+    });
+    let found: BTreeSet<_> = join_all(starts).await.into_iter().collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    let other = MasterKey::from_text(&"11".repeat(32)).unwrap();
+    let refused = place.try_open(other, OpenMode::Serve).await.unwrap_err();
+    assert!(matches!(refused, OpenError::WrongKey { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_reaches_two_nodes_at_once_is_carried_out_once() {
+    let place = Place::on_postgres();
+    let nodes = [place.open().await, place.open().await];
+    let org = OrganizationId::new(1, 1);
+    for round in 0..10 {
+        let key = format!("key-{round}");
+        let claims = (0..6).map(|number| nodes[number % 2].claim_idempotency(&org, &key, "hash"));
+        let fresh = join_all(claims)
+            .await
+            .into_iter()
+            .filter(|claim| matches!(claim, Ok(IdempotencyClaim::Fresh)))
+            .count();
+        assert_eq!(fresh, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_refused_is_not_repeated_with_its_password() {
+    let place = Place::new();
+    for url in [
+        "postgres://u:hunter2@h:notaport/x",
+        "postgres://u:hunter2@127.0.0.1:1/x",
+    ] {
+        let error = SqlStore::open(url, place.key(), std::sync::Arc::new(connector_sdk::SystemClock))
+            .await
+            .unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

@@ -1,0 +1,24 @@
+//! What the hub asks of the store beyond the engine's ports, on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
+#[path = "queries/accounts.rs"]
+mod accounts;
+#[path = "queries/background.rs"]
+mod background;
+#[path = "queries/bench.rs"]
+mod bench;
+#[path = "queries/feed.rs"]
+mod feed;
+#[path = "queries/halfway.rs"]
+mod halfway;
+mod place;
+#[path = "queries/records.rs"]
+mod records;
+
+use bench::{Bench, DAY_MS, bench, ms, settled, zoned};
+use place::Place;
+
+fn fresh_place() -> Place {
+    Place::on_postgres()
+}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use connector_sdk::signature::{Scheme as _, SharedToken, StandardWebhooks, standard_webhooks};
+use connector_sdk::signature::{KeySet, Scheme as _, SharedToken, StandardWebhooks, standard_webhooks};
 use connector_sdk::{
     Change, Context, Coverage, Error, ErrorKind, Grade, Handshake, Notice, Observed, OrderingKey, RawRequest,
     RemoteObject, Route, SubscribeRequest, Subscription, VerifiedRequest, WebhookProof, WebhookSecrets,
@@ -50,6 +50,10 @@ impl Webhooks for MemoryConnector {
                 "this provider sends no deliveries",
             )),
         }
+    }
+
+    async fn keys(&self, _ctx: &Context) -> Result<Option<KeySet>, Error> {
+        Ok(None)
     }
 
     fn delivery_id(&self, request: &VerifiedRequest) -> Option<String> {

@@ -180,6 +180,6 @@ fn nothing_of_a_request_is_in_its_debug() {
     }
     assert_eq!(
         format!("{:?}", WebhookSecrets::new([key()])),
-        "WebhookSecrets { live: [WebhookSecret] }"
+        "WebhookSecrets { live: [WebhookSecret], keys: None, audiences: [] }"
     );
 }

@@ -6,15 +6,26 @@
 //! their headers, windows and sources is `docs/webhooks-signatures.md`.
 
 mod header;
+mod hmac;
+pub mod jwt;
+mod key_set;
+mod public_key;
 mod refusal;
 mod shared_token;
 pub mod standard_webhooks;
+mod timed_list;
+pub mod vendors;
 mod window;
 
+pub use hmac::{Encoding, Hmac, Part, Timestamp};
+pub use jwt::{Jwt, JwtAlgorithm};
+pub use key_set::{KeyCache, KeySet};
+pub use public_key::PublicKeySignature;
 pub use refusal::{Refusal, Refused};
 pub use shared_token::{FindTokens, MIN_TOKEN_BYTES, SharedToken};
 pub use standard_webhooks::StandardWebhooks;
-pub use window::Window;
+pub use timed_list::TimedList;
+pub use window::{Unit, Window};
 
 use crate::error::Error;
 use crate::webhooks::{Grade, RawRequest, VerifiedRequest, WebhookSecrets};

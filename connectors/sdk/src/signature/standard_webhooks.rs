@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::refusal::{Refusal, Refused};
-use super::window::Window;
+use super::window::{Unit, Window};
 use super::{MAX_SIGNATURES, header, sealed, window};
 use crate::error::{Error, ErrorKind};
 use crate::webhooks::{Grade, RawRequest, WebhookSecret, WebhookSecrets};
@@ -83,7 +83,7 @@ impl sealed::Check for StandardWebhooks {
             ));
         }
         let timestamp = header::text(request, timestamp_header)?;
-        let sent_ms = window::seconds(timestamp, timestamp_header)?;
+        let sent_ms = window::parse(timestamp, Unit::Seconds, timestamp_header)?;
         let signatures = Signatures::parse(header::text(request, signature_header)?, signature_header)?;
         let keys = Keys::of(secrets)?;
         self.window.admit(sent_ms, now_ms)?;

@@ -42,10 +42,22 @@ impl Window {
     }
 }
 
-/// Whole epoch seconds of digits alone, in milliseconds.
-pub(super) fn seconds(text: &str, name: &str) -> Result<i64, Refused> {
+/// In what a vendor counts time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Epoch seconds.
+    Seconds,
+    /// Epoch milliseconds.
+    Milliseconds,
+}
+
+/// A time of digits alone, in milliseconds.
+pub(super) fn parse(text: &str, unit: Unit, name: &str) -> Result<i64, Refused> {
     let digits = !text.is_empty() && text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number: Option<i64> = text.parse().ok().filter(|_| digits);
     let number = number.ok_or_else(|| super::header::malformed(name, "is no time"))?;
-    Ok(number.saturating_mul(1_000))
+    Ok(match unit {
+        Unit::Seconds => number.saturating_mul(1_000),
+        Unit::Milliseconds => number,
+    })
 }

@@ -23,6 +23,7 @@ pub use subscription::{SubscribeRequest, Subscription};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::signature::KeySet;
 
 /// A good default for [`Webhooks::max_body_bytes`]: vendors' deliveries are kilobytes.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
@@ -63,6 +64,13 @@ pub trait Webhooks: Send + Sync {
         secrets: &WebhookSecrets,
         now_ms: i64,
     ) -> Result<VerifiedRequest, Error>;
+
+    /// The keys that the provider publishes to prove its deliveries with, fetched anew; `None` where it publishes none.
+    /// The hub keeps them (`signature::KeyCache`) and brings them in the secrets.
+    ///
+    /// # Errors
+    /// When they cannot be fetched.
+    async fn keys(&self, ctx: &Context) -> Result<Option<KeySet>, Error>;
 
     /// The provider's own id of the delivery, the same whenever it is sent again; `None` where it has none, and then
     /// no delivery is ever dropped as a double. Only what the signature covers counts as an id.

@@ -1,8 +1,11 @@
 //! The secrets that deliveries are proven with.
 
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::signature::KeySet;
 
 /// A secret, or a provider's public key, in the form in which the provider shows it. `Debug` shows nothing.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ impl fmt::Debug for WebhookSecret {
 #[derive(Debug, Clone, Default)]
 pub struct WebhookSecrets {
     live: Vec<WebhookSecret>,
+    keys: Option<Arc<KeySet>>,
+    audiences: Vec<String>,
 }
 
 impl WebhookSecrets {
@@ -40,6 +45,8 @@ impl WebhookSecrets {
     pub fn new(live: impl IntoIterator<Item = WebhookSecret>) -> Self {
         Self {
             live: live.into_iter().collect(),
+            keys: None,
+            audiences: Vec::new(),
         }
     }
 
@@ -53,5 +60,31 @@ impl WebhookSecrets {
     #[must_use]
     pub fn live(&self) -> &[WebhookSecret] {
         &self.live
+    }
+
+    /// The provider's published keys.
+    #[must_use]
+    pub fn keys(&self) -> Option<&KeySet> {
+        self.keys.as_deref()
+    }
+
+    /// The audiences that tokens may be meant for.
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// With the provider's published keys.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Arc<KeySet>) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// With the audiences that tokens may be meant for: our client id, or our address.
+    #[must_use]
+    pub fn with_audiences(mut self, audiences: impl IntoIterator<Item = String>) -> Self {
+        self.audiences = audiences.into_iter().collect();
+        self
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use connector_sdk::{Applied, Change, Conditional, ErrorKind, Notifies, RemoteId, RemoteObject};
+use connector_sdk::{Applied, Change, Conditional, ErrorKind, Notifies, RemoteId, RemoteObject, SeriesModel};
 use model::{CollectionId, PartKey};
 
 use crate::engine::{Run, Trouble};
@@ -107,7 +107,7 @@ impl Run<'_> {
     pub(crate) async fn claim_late_creates(
         &mut self,
         pulling: &mut Pulling,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
     ) -> Result<Vec<Change>, Trouble> {
         let is_strange = |change: &Change| match change {
             Change::Present(object) => object.series.is_none() && !pulling.known.contains_key(&object.id),
@@ -116,6 +116,8 @@ impl Run<'_> {
         if pulling.doubtful.is_empty() || !changes.iter().any(is_strange) {
             return Ok(changes);
         }
+        // Nothing is recognised by what a delta says of it.
+        self.make_whole(&pulling.scene, &mut changes, is_strange).await?;
         let is_stranger: Vec<bool> = changes.iter().map(is_strange).collect();
         let mut strangers: Vec<&RemoteObject> = Vec::new();
         for change in changes.iter().filter(|change| is_strange(change)) {
@@ -287,7 +289,10 @@ impl Run<'_> {
                 return Ok(true);
             }
         }
-        if matches!(own, Some(Change::Deleted(_)) | None) && intent.action == IntentAction::Delete {
+        // An exception that is gone may be as its series says again, and not cancelled: the series tells.
+        let telling = intent.part.is_master() || scene.capability.series != SeriesModel::Instances;
+        let gone = matches!(own, Some(Change::Deleted(_)) | None);
+        if gone && telling && intent.action == IntentAction::Delete {
             self.finish(scene, intent, Outcome::Answered(Applied::Gone))
                 .await?;
             return Ok(true);

@@ -72,6 +72,27 @@ impl Run<'_> {
         Ok(Some(completed))
     }
 
+    /// Replaces the sparse objects among these changes by whole ones.
+    pub(crate) async fn make_whole(
+        &self,
+        scene: &Scene,
+        changes: &mut [Change],
+        of_these: impl Fn(&Change) -> bool,
+    ) -> Result<(), Trouble> {
+        let is_sparse = |change: &Change| matches!(change, Change::Present(object) if object.coverage == Coverage::Sparse);
+        let sparse = changes
+            .iter()
+            .filter(|change| is_sparse(change) && of_these(change));
+        let ids: Vec<RemoteId> = sparse.map(|change| change.id().clone()).collect();
+        let mut fetched = self.fetch_whole(scene, &ids).await?;
+        for change in changes {
+            if let Some(whole) = fetched.remove(change.id()) {
+                *change = whole;
+            }
+        }
+        Ok(())
+    }
+
     /// The present state of objects, whole. An answer that is sparse all the same is set aside: nothing could be laid
     /// under it.
     async fn fetch_whole(

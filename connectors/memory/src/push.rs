@@ -337,9 +337,11 @@ fn delete(
     let versions = state.options.versions;
     let model = state.options.series;
     let held = state.collection(collection, "push.delete")?;
-    if let (SeriesModel::Instances, None, Some(series)) = (model, &target.id, &target.series) {
-        if versions && held.objects.contains_key(&part_id(&series.series.0, part)) {
-            // It was changed since the series was read.
+    let held_as = target.id.as_ref().filter(|id| held.objects.contains_key(*id));
+    if let (SeriesModel::Instances, None, Some(series)) = (model, held_as, &target.series) {
+        let is_exception = held.objects.contains_key(&part_id(&series.series.0, part));
+        if versions && (is_exception || target.id.is_some()) {
+            // It was changed since the series was read, or is as the series says again since it was read.
             return Err(stale("push.delete"));
         }
         if let Some(record) = held.records.get_mut(&series.series.0)

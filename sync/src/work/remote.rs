@@ -222,6 +222,21 @@ impl Work {
         self.link_changed = true;
     }
 
+    /// Logs what a provider is taken to have filled in on its own: it is kept once, in case it was a person.
+    pub(crate) fn keep_filled(
+        &mut self,
+        desk: &Desk,
+        scene: &Scene,
+        filled: &BTreeSet<FieldPath>,
+        there: &Content,
+    ) {
+        for path in filled {
+            let mut clash = taken_as_edit(path, None, there.get(path).cloned());
+            clash.winner = Some(Side::Hub);
+            self.log(desk, scene.now_ms, clash);
+        }
+    }
+
     /// Takes in an object that a presumed write made. Where it says something else, somebody edited it since or the
     /// provider rewrote it, and nobody can tell: it is taken for an edit, and the hub's value is logged. Where a value is
     /// missing, or one of a set, what the hub has counts as an edit too.

@@ -19,16 +19,19 @@ impl World {
             for mut write in writes {
                 // Judged by what the hub meant, whatever its connector made of that.
                 let meant = self.watch.notes().meant(&write.intent).cloned();
-                write.changed = meant.unwrap_or(write.changed);
-                self.check_write(at, &write);
+                let (entity, changed) = meant
+                    .map(|meant| (meant.entity, meant.changed))
+                    .unwrap_or_default();
+                write.changed = changed.unwrap_or(write.changed);
+                self.check_write(at, &write, entity);
             }
         }
     }
 
-    fn check_write(&self, at: usize, write: &HubWrite) {
+    fn check_write(&self, at: usize, write: &HubWrite, meant: Option<u32>) {
         let object = format!("p{at}, {} {} ({:?})", write.collection, write.id, write.action);
         let content = write.before.as_ref().or(write.after.as_ref());
-        let entity = content.and_then(token::entity);
+        let entity = content.and_then(token::entity).or(meant);
         let capability = self.sides[at].connector.capability(self.kind());
         // Guests whom somebody added since the hub looked cannot be known of where a write cannot be conditional; nor can
         // guests of the series where an occurrence is an object of its own.

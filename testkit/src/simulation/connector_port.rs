@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connector_sdk::{
-    Action, Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, Page, Pull,
+    Actions, Applied, Auth, Capability, Change, Connector, ConnectorInfo, Context, Error, Page, Pull,
     PullRequest, Push, RemoteCollection, RemoteId, Webhooks, Write,
 };
 use futures::StreamExt as _;
@@ -162,11 +162,7 @@ impl Push for WatchedConnector {
         let Some(facet) = self.inner.push() else {
             return Vec::new();
         };
-        for write in writes {
-            if let Action::Update { changed, .. } = &write.action {
-                self.watch.mean(&write.intent, changed);
-            }
-        }
+        writes.iter().for_each(|write| self.watch.mean(write));
         let answer = facet.apply(ctx, collection, writes).await;
         let short = || {
             let each = writes.iter().enumerate();

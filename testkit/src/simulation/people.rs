@@ -101,11 +101,12 @@ impl World {
         self.tell(side, "moved here at", None, after.as_ref());
     }
 
-    /// Whether the hub writes this field to the provider at all.
+    /// Whether the hub writes this field to the provider at all, and the provider keeps it.
     pub(crate) fn holds(&self, side: usize, field: &str) -> bool {
         let capability = self.sides[side].connector.capability(self.kind());
         let guests = field == "attendees" && capability.notifies == Notifies::Always;
-        capability.writes(field) && !guests
+        let dropped = self.sides[side].provider.quirks().drops.as_deref() == Some(field);
+        capability.writes(field) && !guests && !dropped
     }
 
     /// What a provider was told and could not hold goes with what it could. Gives the values that the hub wrote there

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connector_sdk::{Known, RemoteId};
+use connector_sdk::{Action, Known, RemoteId, Write};
 use model::{ConflictId, FieldPath, IntentId, Kind, LinkId, RecordId};
 use sync::ports::Effect;
 use sync::state::{Link, LinkState, Record};
@@ -124,8 +124,8 @@ pub struct Notes {
     conflicts: BTreeMap<ConflictId, bool>,
     /// All conflicts that were ever logged.
     logged: BTreeSet<ConflictId>,
-    /// What the hub meant to change with an update, by its intent.
-    meant: HashMap<IntentId, BTreeSet<FieldPath>>,
+    /// What the hub meant with a write, by its intent.
+    meant: HashMap<IntentId, Meant>,
     records: BTreeMap<RecordId, Arc<Record>>,
     locals: BTreeMap<LinkId, (RecordId, BTreeSet<Token>)>,
     /// Records of which somebody gave up a copy that was never made.
@@ -142,6 +142,15 @@ pub struct Notes {
 
 fn is_in_doubt(link: &Link) -> bool {
     matches!(&link.state, LinkState::Rejected { reason, .. } if reason == sync::IN_DOUBT)
+}
+
+/// What the hub meant with a write.
+#[derive(Debug, Clone)]
+pub(crate) struct Meant {
+    /// The entity that it was about, if it was named.
+    pub(crate) entity: Option<u32>,
+    /// What an update was to change.
+    pub(crate) changed: Option<BTreeSet<FieldPath>>,
 }
 
 /// What a commit will have done, if it goes through.
@@ -299,9 +308,20 @@ impl Watch {
         }
     }
 
-    /// The hub is about to send an update.
-    pub(crate) fn mean(&self, intent: &IntentId, changed: &BTreeSet<FieldPath>) {
-        self.notes().meant.insert(intent.clone(), changed.clone());
+    /// The hub is about to send this.
+    pub(crate) fn mean(&self, write: &Write) {
+        let meant = match &write.action {
+            Action::Create { content } => Meant {
+                entity: token::entity(content),
+                changed: None,
+            },
+            Action::Update { content, changed, .. } => Meant {
+                entity: token::entity(content),
+                changed: Some(changed.clone()),
+            },
+            Action::Delete { .. } => return,
+        };
+        self.notes().meant.insert(write.intent.clone(), meant);
     }
 
     /// A page brought a cursor, after all this was shown.
@@ -472,9 +492,9 @@ impl Notes {
         self.given_up.contains(record)
     }
 
-    /// What the hub meant to change with the update of this intent.
+    /// What the hub meant with the write of this intent.
     #[must_use]
-    pub fn meant(&self, intent: &IntentId) -> Option<&BTreeSet<FieldPath>> {
+    pub(crate) fn meant(&self, intent: &IntentId) -> Option<&Meant> {
         self.meant.get(intent)
     }
 

@@ -216,8 +216,14 @@ fn delete(
     check_sight(state, shelf, &id, "push.delete")?;
     check_version(state, shelf, &id, target, "push.delete")?;
     let instances = state.quirks.layout == Layout::Instances;
+    let has_versions = matches!(state.quirks.versions, Versions::Strong | Versions::Second);
+    let held = state.shelf(shelf).objects.contains_key(&id);
     let record = match (state.shelf(shelf).objects.get(&id), &target.series) {
         (Some(seen), _) => seen.record.clone(),
+        // It was an exception when it was read, and is as its series says again.
+        (None, Some(_)) if instances && has_versions && target.id.is_some() => {
+            return Err(stale("push.delete"));
+        }
         // An occurrence without an object is cancelled through its series.
         (None, Some(series)) if instances => series.series.0.clone(),
         (None, _) => return Ok(Applied::Gone),
@@ -227,6 +233,7 @@ fn delete(
         state.bury(shelf, &record);
     }
     let target = Target {
+        id: target.id.clone().filter(|_| held),
         version: None,
         ..target.clone()
     };
@@ -343,8 +350,12 @@ fn check_version(
     if same {
         return Ok(());
     }
+    Err(stale(operation))
+}
+
+fn stale(operation: &'static str) -> Error {
     let message = "the object changed since it was read; nothing was written";
-    Err(Error::new(ErrorKind::VersionConflict, operation, message).with_status(412))
+    Error::new(ErrorKind::VersionConflict, operation, message).with_status(412)
 }
 
 fn not_found(operation: &'static str) -> Error {

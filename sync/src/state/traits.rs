@@ -1,7 +1,8 @@
 //! What is known about writing through a link: approvals, habits, budgets, doubts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use connector_sdk::RemoteId;
 use model::FieldPath;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +36,9 @@ pub struct Traits {
     /// may not have known of, even where the provider cannot hold it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rested: Option<i64>,
+    /// Ids that occurrences had before the hub moved their series. A provider may give them others.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub moved: BTreeSet<RemoteId>,
     /// Fingerprints of values that an update sent whose answer was lost, and that were not there when it was looked for:
     /// a slow provider may carry it out yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]

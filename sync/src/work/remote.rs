@@ -49,6 +49,7 @@ impl Work {
                 raw_outdated: object.coverage == Coverage::Sparse,
             },
         );
+        self.link.traits.moved.remove(&object.id);
         match object.coverage {
             Coverage::Full => {
                 self.raws.insert(part, object.raw.clone());
@@ -195,10 +196,17 @@ impl Work {
         self.drop_link();
     }
 
-    /// An override's own object is gone without a word: the occurrence is as the master says.
+    /// An override's own object is gone without a word: the occurrence is as the master says. Where the hub moved the
+    /// series it may be there under another id, and where it is not, that is no person's doing: it is sent again.
     fn lose_part(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
-        self.link.parts.remove(part);
+        let known = self.link.parts.remove(part);
         self.link_changed = true;
+        if known.is_some_and(|known| self.link.traits.moved.remove(&known.id)) {
+            self.link.snapshots.hub.overrides.remove(part);
+            self.link.snapshots.remote.overrides.remove(part);
+            self.mark_dirty(true);
+            return;
+        }
         let mut view = self.link.snapshots.remote.clone();
         view.overrides.remove(part);
         self.meet(desk, scene, &view);
@@ -330,8 +338,12 @@ impl Work {
         self.remember(part, object);
         let sent_start = series::time_field(&sent.fields, "start");
         let start_there = series::time_field(&self.link.snapshots.remote.fields, "start");
-        if let (Some(old), Some(new)) = (&start_there, &sent_start) {
+        if let (Some(old), Some(new)) = (&start_there, &sent_start)
+            && old != new
+        {
             self.rekey_parts(old, new);
+            let moved = self.link.parts.iter().filter(|(part, _)| !part.is_master());
+            self.link.traits.moved = moved.map(|(_, remote)| remote.id.clone()).collect();
         }
         let snapshots = &mut self.link.snapshots;
         for content in [&mut snapshots.hub, &mut snapshots.remote] {

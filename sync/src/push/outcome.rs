@@ -80,8 +80,10 @@ impl Run<'_> {
                     let mut filled = filled_in(scene, &work, intent, object);
                     // A field that can be written may have been edited since the lost answer.
                     filled.retain(|path| !scene.capability.writes(&path.field));
-                    // Somebody may have filled it in after all, and it goes when the object goes.
-                    work.keep_filled(&self.desk, scene, &filled, &object.content);
+                    if work.record.deleted {
+                        // Somebody may have filled it in after all, and it goes with the object.
+                        work.keep_filled(&self.desk, scene, &filled, &object.content);
+                    }
                     work.presume(&intent.sent, &filled, &object.content);
                     work.meet_found(&self.desk, scene, &written, object);
                 }

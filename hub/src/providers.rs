@@ -20,6 +20,8 @@ use sync::state::Connection;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::egress::{Guard, GuardedTransport};
+
 const OPERATION: &str = "open";
 
 /// The connectors with their transports, and what is kept per connection.
@@ -28,6 +30,7 @@ pub struct ProviderPool {
     store: SqliteStore,
     clock: Arc<dyn Clock>,
     open: Mutex<HashMap<ConnectionId, Arc<Kept>>>,
+    guard: Option<Guard>,
 }
 
 /// A connector with the transport that all its connections share.
@@ -46,7 +49,8 @@ struct Kept {
 }
 
 impl ProviderPool {
-    /// The pool of these connectors; their TLS trusts `extra_roots` besides the well-known authorities.
+    /// The pool of these connectors; their TLS trusts `extra_roots` besides the well-known authorities. With a guard
+    /// nothing is sent where it does not let.
     ///
     /// # Errors
     /// When a certificate cannot be read.
@@ -55,11 +59,15 @@ impl ProviderPool {
         store: SqliteStore,
         clock: Arc<dyn Clock>,
         extra_roots: &[Bytes],
+        guard: Option<Guard>,
     ) -> Result<Self, Error> {
         let service = |connector: Arc<dyn Connector>| {
             let limits = connector.info().limits;
             let timeout = Duration::from_millis(limits.timeout_ms);
-            let transport = NetworkTransport::new(timeout, limits.max_response_bytes, extra_roots)?;
+            let transport = {
+                let resolver = guard.as_ref().map(Guard::resolver);
+                NetworkTransport::with_resolver(timeout, limits.max_response_bytes, extra_roots, resolver)?
+            };
             Ok(Service { connector, transport })
         };
         Ok(Self {
@@ -70,6 +78,7 @@ impl ProviderPool {
             store,
             clock,
             open: Mutex::default(),
+            guard,
         })
     }
 
@@ -148,6 +157,10 @@ impl ProviderPool {
         credentials: Credentials,
     ) -> Result<Provider, Error> {
         let info = service.connector.info();
+        let transport = match &self.guard {
+            Some(guard) => Box::new(GuardedTransport::new(transport, guard.clone())),
+            None => transport,
+        };
         Ok(Provider {
             connector: Arc::clone(&service.connector),
             ctx: Context {

@@ -15,10 +15,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, KeySource};
+use crate::egress::{Guard, SystemResolver};
 use crate::entropy::SystemEntropy;
 use crate::failure::Failure;
 use crate::feed::{Feed, Limits};
 use crate::keys::Fresh;
+use crate::outbound::{self, Dispatcher};
 use crate::providers::ProviderPool;
 use crate::state::{AppState, Parts, id_parts};
 use crate::worker::{self, Lanes, Worker};
@@ -54,11 +56,21 @@ impl Server {
             .map_err(|error| cannot_listen(config.listen, &error))?;
         let store = open_store(config, OpenMode::Serve).await?;
         let first_key = first_key(&store, clock.as_ref(), entropy.as_ref()).await?;
+        let guard = Guard::new(
+            config.egress.clone(),
+            Arc::new(SystemResolver),
+            &config.extra_roots,
+        );
+        let guard = guard.map_err(|error| {
+            let remedy = "check the certificates in `extra_roots_file`";
+            Failure::new(format!("the way out cannot be set up: {error}"), remedy)
+        })?;
         let providers = ProviderPool::new(
             registry::connectors(),
             store.clone(),
             Arc::clone(&clock),
             &config.extra_roots,
+            config.guard_connections.then(|| guard.clone()),
         );
         let providers = Arc::new(providers.map_err(|error| {
             let remedy = "check the certificates in `extra_roots_file`";
@@ -72,13 +84,14 @@ impl Server {
         );
         let stop = CancellationToken::new();
         let lanes = Lanes::default();
+        let node = node_name(entropy.as_ref());
         let worker = Worker {
             store: store.clone(),
             runner: Arc::new(engine.clone()),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             lanes: lanes.clone(),
-            node: node_name(entropy.as_ref()),
+            node: node.clone(),
             parallel: config.parallel_jobs,
         };
         let timer = worker::schedule(
@@ -88,7 +101,17 @@ impl Server {
             config.sync_interval,
             stop.clone(),
         );
-        let background = vec![tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)];
+        let mut background = vec![tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)];
+        let parts = outbound::Parts {
+            store: store.clone(),
+            guard: guard.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            node,
+            limits: outbound::Limits::default(),
+        };
+        let (dispatcher, sending) = Dispatcher::start(parts, stop.clone());
+        background.push(sending);
         let feed = Feed::new(store.clone(), Arc::clone(&clock), stop.clone(), Limits::default());
         let state = AppState::new(Parts {
             store,
@@ -99,6 +122,8 @@ impl Server {
             lanes,
             prometheus: prometheus()?,
             feed,
+            guard,
+            dispatcher,
             stopping: stop.clone(),
         });
         let serving = axum::serve(listener, api::router(state.clone()))

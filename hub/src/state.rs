@@ -9,7 +9,9 @@ use sync::engine::Engine;
 use sync::ports::Entropy;
 use tokio_util::sync::CancellationToken;
 
+use crate::egress::Guard;
 use crate::feed::Feed;
+use crate::outbound::Dispatcher;
 use crate::providers::ProviderPool;
 use crate::worker::Lanes;
 
@@ -35,6 +37,10 @@ pub struct Parts {
     pub prometheus: PrometheusHandle,
     /// The feed as it grows.
     pub feed: Feed,
+    /// The way out to addresses that customers give.
+    pub guard: Guard,
+    /// Sends what the feed says.
+    pub dispatcher: Dispatcher,
     /// Cancelled when the server is to stop: long answers end then.
     pub stopping: CancellationToken,
 }
@@ -86,6 +92,18 @@ impl AppState {
     #[must_use]
     pub fn prometheus(&self) -> &PrometheusHandle {
         &self.0.prometheus
+    }
+
+    /// The way out to addresses that customers give.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    /// Sends what the feed says.
+    #[must_use]
+    pub fn dispatcher(&self) -> &Dispatcher {
+        &self.0.dispatcher
     }
 
     /// The feed as it grows.

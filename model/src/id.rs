@@ -115,6 +115,10 @@ ids! {
     JobId = "job_";
     /// Something a provider sent that could not be taken in, kept with its reason.
     QuarantineId = "quar_";
+    /// An address of a customer that is told what changes.
+    WebhookEndpointId = "whe_";
+    /// A message to such an address; the same however often it is sent.
+    OutboundDeliveryId = "msg_";
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub use content::{Content, FieldPath, Fields, PartKey};
 pub use event::Event;
 pub use id::{
     ApiKeyId, CollectionId, ConflictId, ConnectionId, IntentId, JobId, LinkId, MirrorId, OrganizationId,
-    QuarantineId, RecordId, UserId,
+    OutboundDeliveryId, QuarantineId, RecordId, UserId, WebhookEndpointId,
 };
 pub use kind::Kind;
 pub use schema::{FieldError, FieldSpec, MergeClass, Schema, Scope};

@@ -47,7 +47,7 @@ pub struct FeedHead {
     pub seq: i64,
 }
 
-fn read(row: &Row) -> Result<Change, StoreError> {
+pub(crate) fn read(row: &Row) -> Result<Change, StoreError> {
     Ok(Change {
         seq: get(row, "seq")?,
         entry: FeedEntry {

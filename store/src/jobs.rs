@@ -8,7 +8,7 @@ use sync::state::{JobTask, NewJob};
 
 use crate::column::{all, count, failed, get, id, json, optional_json, word};
 use crate::sql::{self, QueryBuilder, Row, Target};
-use crate::{Page, Paging, SqliteStore, idempotency, queue};
+use crate::{Page, Paging, SqliteStore, idempotency, outbound, queue};
 
 /// How long an ended job can be looked up.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
@@ -215,6 +215,7 @@ impl SqliteStore {
         .await
         .map_err(failed)?;
         idempotency::sweep(&mut write, now_ms).await?;
+        outbound::sweep(&mut write, now_ms).await?;
         write.commit().await
     }
 }

@@ -27,6 +27,7 @@ mod mirrors;
 mod open;
 mod organizations;
 mod original;
+mod outbound;
 mod page;
 mod pairings;
 mod ports;
@@ -50,6 +51,10 @@ pub use keys::ApiKey;
 pub use links::LinkFilter;
 pub use open::{Durability, OpenError, OpenMode, Options, SqlStore};
 pub use organizations::Organization;
+pub use outbound::{
+    Attempt, Delivery, DeliveryFilter, DeliveryState, Derivation, DueDelivery, EndpointNote, EndpointSecret,
+    EndpointState, NewDelivery, Outcome, Replay, ReplayOf, Sent, Then, WebhookEndpoint,
+};
 pub use page::{Page, Paging};
 pub use quarantine::QuarantineFilter;
 pub use records::{RecordFilter, RecordView};

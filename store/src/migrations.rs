@@ -25,13 +25,14 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     step!(1, "first light", "0001_first_light.sql"),
     step!(2, "history and holds", "0002_history_and_holds.sql"),
     step!(3, "traits", "0003_traits.sql"),
     step!(4, "linking", "0004_linking.sql"),
     step!(5, "anchors", "0005_anchors.sql"),
     step!(7, "feed connections", "0007_feed_connections.sql"),
+    step!(8, "outbound", "0008_outbound.sql"),
 ];
 
 /// All steps for an engine. On PostgreSQL sqlx runs them under an advisory lock: of several nodes that start at once

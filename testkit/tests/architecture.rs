@@ -52,7 +52,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "simulators",
         ],
     ),
-    ("bench", &["testkit", "simulators"]),
+    (
+        "bench",
+        &["testkit", "simulators", "hub", "store", "sync", "model"],
+    ),
 ];
 
 /// What a room's tests may use beyond that.

@@ -1,6 +1,7 @@
 //! HTTP as connectors see it: whole requests, whole bounded answers, no redirects followed behind their back.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -97,6 +98,20 @@ impl NetworkTransport {
     /// # Errors
     /// When the machine's TLS roots cannot be read.
     pub fn new(timeout: Duration, max_response_bytes: usize, extra_roots: &[Bytes]) -> Result<Self, Error> {
+        Self::with_resolver(timeout, max_response_bytes, extra_roots, None)
+    }
+
+    /// The same with names looked up by `resolver`, which alone decides where connections go: proxies that the
+    /// environment names are left aside, as they would look names up themselves.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_resolver(
+        timeout: Duration,
+        max_response_bytes: usize,
+        extra_roots: &[Bytes],
+        resolver: Option<Arc<dyn reqwest::dns::Resolve>>,
+    ) -> Result<Self, Error> {
         let failed = |error: reqwest::Error| {
             Error::new(
                 ErrorKind::Unexpected,
@@ -109,7 +124,11 @@ impl NetworkTransport {
         for pem in extra_roots {
             roots.push(reqwest::Certificate::from_pem(pem).map_err(failed)?);
         }
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(resolver) = resolver {
+            builder = builder.dns_resolver(resolver).no_proxy();
+        }
+        let client = builder
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(10)))
             .redirect(reqwest::redirect::Policy::none())

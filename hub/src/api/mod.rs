@@ -25,6 +25,7 @@ pub mod occurrences;
 pub mod quarantine;
 pub mod records;
 pub mod root;
+pub mod webhook_endpoints;
 mod window;
 
 use std::time::Duration;
@@ -61,6 +62,7 @@ fn resources() -> OpenApiRouter<AppState> {
         .merge(quarantine::router())
         .merge(records::router())
         .merge(changes::router())
+        .merge(webhook_endpoints::router())
         .merge(jobs::router())
         .merge(api_keys::router())
         .merge(connectors::router())

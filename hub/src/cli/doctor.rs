@@ -11,6 +11,7 @@ use sync::state::{Connection, Health};
 
 use super::terminal::{Terminal, Verdict};
 use crate::config::Config;
+use crate::egress::{Guard, SystemResolver};
 use crate::failure::Failure;
 use crate::providers::ProviderPool;
 use crate::registry;
@@ -144,7 +145,10 @@ fn sizes(facts: &Facts) -> String {
 
 async fn connections(config: &Config, store: &SqliteStore, report: &mut Report<'_>) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
-    let pool = ProviderPool::new(registry::connectors(), store.clone(), clock, &config.extra_roots)?;
+    let roots = &config.extra_roots;
+    let guard = || Guard::new(config.egress.clone(), Arc::new(SystemResolver), roots);
+    let guard = config.guard_connections.then(guard).transpose()?;
+    let pool = ProviderPool::new(registry::connectors(), store.clone(), clock, roots, guard)?;
     for organization in store
         .organizations()
         .await

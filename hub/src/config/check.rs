@@ -10,6 +10,7 @@ use url::Url;
 
 use super::layers::Settings;
 use super::{Config, KeySource, LogFormat};
+use crate::egress::Policy;
 use crate::failure::Failure;
 
 pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
@@ -22,6 +23,8 @@ pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
         sync_interval: Duration::from_secs(settings.number("sync_interval_seconds", 1, 86_400)?.into()),
         parallel_jobs: settings.number("parallel_jobs", 1, 256)? as usize,
         extra_roots: extra_roots(settings)?,
+        egress: egress(settings)?,
+        guard_connections: guard_connections(settings)?,
         log_format: log_format(settings)?,
         log_level: log_level(settings)?,
     })
@@ -110,6 +113,35 @@ fn extra_roots(settings: &Settings) -> Result<Vec<Bytes>, Failure> {
         return Err(settings.wrong("extra_roots_file", &problem, remedy));
     }
     Ok(roots)
+}
+
+fn egress(settings: &Settings) -> Result<Policy, Failure> {
+    let allowed = settings.text("egress_allow")?.unwrap_or_default();
+    let ports = settings.text("egress_ports")?.unwrap_or_default();
+    Policy::parse(allowed, "").map_err(|error| {
+        let remedy = "write networks with commas between them, as in \"10.1.0.0/16, 192.0.2.7, fd00::/8\"";
+        settings.wrong(
+            "egress_allow",
+            &format!("is no list of networks: {error}"),
+            remedy,
+        )
+    })?;
+    Policy::parse(allowed, ports).map_err(|error| {
+        let remedy = "write ports with commas between them, as in \"443, 8000-8999\"";
+        settings.wrong("egress_ports", &format!("is no list of ports: {error}"), remedy)
+    })
+}
+
+fn guard_connections(settings: &Settings) -> Result<bool, Failure> {
+    match settings.text("guard_connections")? {
+        Some("no") => Ok(false),
+        Some("yes") => Ok(true),
+        Some(_) | None => Err(settings.wrong(
+            "guard_connections",
+            "is neither `yes` nor `no`",
+            "write guard_connections = \"yes\" or guard_connections = \"no\"",
+        )),
+    }
 }
 
 fn log_format(settings: &Settings) -> Result<LogFormat, Failure> {

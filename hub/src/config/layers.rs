@@ -35,6 +35,9 @@ pub(super) const KEYS: &[Key] = &[
     number("sync_interval_seconds"),
     number("parallel_jobs"),
     text("extra_roots_file"),
+    text("egress_allow"),
+    text("egress_ports"),
+    text("guard_connections"),
     text("log_format"),
     text("log_level"),
 ];

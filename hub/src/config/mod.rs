@@ -11,6 +11,7 @@ use std::time::Duration;
 use store::MasterKey;
 use url::Url;
 
+use crate::egress::Policy;
 use crate::failure::Failure;
 
 pub use layers::Environment;
@@ -46,6 +47,10 @@ pub struct Config {
     pub parallel_jobs: usize,
     /// Certificates trusted besides the well-known ones, in PEM.
     pub extra_roots: Vec<bytes::Bytes>,
+    /// Where addresses that customers give may lead.
+    pub egress: Policy,
+    /// Whether providers' addresses are held to [`Self::egress`], too.
+    pub guard_connections: bool,
     /// How logs look.
     pub log_format: LogFormat,
     /// What is logged, in the form of tracing's filters.
@@ -155,6 +160,9 @@ mod tests {
             ("sync_interval_seconds = \"soon\"", "`sync_interval_seconds`"),
             ("parallel_jobs = 0", "`parallel_jobs`"),
             ("public_url = \"concord\"", "`public_url`"),
+            ("egress_allow = \"10.0.0.0/33\"", "`egress_allow`"),
+            ("egress_ports = \"https\"", "`egress_ports`"),
+            ("guard_connections = \"maybe\"", "`guard_connections`"),
             ("log_format = \"xml\"", "`log_format`"),
             ("log_level = \"hub=loud\"", "`log_level`"),
             ("database_url = \"mysql://x\"", "`database_url`"),

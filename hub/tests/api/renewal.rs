@@ -132,7 +132,7 @@ async fn stage(refuses: bool) -> Stage {
         refuses,
     });
     let connectors: Vec<Arc<dyn Connector>> = vec![connector.clone()];
-    let pool = ProviderPool::new(connectors, store.clone(), Arc::new(SystemClock), &[]).unwrap();
+    let pool = ProviderPool::new(connectors, store.clone(), Arc::new(SystemClock), &[], None).unwrap();
     Stage {
         pool,
         connector,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
 use store::{LinkFilter, Paging};
 
-use crate::server::{PASSWORD, TestServer, USER, start_server};
+use crate::server::{PASSWORD, TestServer, USER, start_server_with};
 
 const SERIES: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Concord//test//EN\r\nBEGIN:VEVENT\r\n\
      UID:series@example.com\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260302T090000Z\r\nDTEND:20260302T100000Z\r\n\
@@ -46,7 +46,7 @@ async fn tenant_with_everything() -> (TestServer, CaldavServer) {
     let calendars = CaldavServer::start(simulators::caldav::Config::with_account(account))
         .await
         .unwrap();
-    let server = start_server().await;
+    let server = start_server_with("egress_allow = \"127.0.0.0/8\"\negress_ports = \"1-65535\"").await;
     let made = server.connect(&calendars).await;
     let member = |index: usize| json!({"collection_id": made["collections"][index]["id"], "role": "both"});
     let mirror = server
@@ -57,6 +57,7 @@ async fn tenant_with_everything() -> (TestServer, CaldavServer) {
         .await;
     assert_eq!(mirror.status, 201, "{}", mirror.text);
     put_conflict(&server).await;
+    put_delivery(&server).await;
     (server, calendars)
 }
 
@@ -88,6 +89,19 @@ async fn put_conflict(server: &TestServer) {
     store.commit(&organization, None, effects).await.unwrap();
 }
 
+/// A webhook endpoint that is told nothing but a test, which nobody takes.
+async fn put_delivery(server: &TestServer) {
+    let made = server
+        .post(
+            "/v1/webhook-endpoints",
+            json!({"url": "http://127.0.0.1:9/", "kinds": ["nothing"]}),
+        )
+        .await
+        .data();
+    let path = format!("/v1/webhook-endpoints/{}/test", made["id"].as_str().unwrap());
+    server.post(&path, json!({})).await.data();
+}
+
 /// The path with ids of the first tenant's own objects in it.
 async fn with_real_ids(server: &TestServer, path: &str) -> String {
     let (list, _) = path
@@ -99,7 +113,12 @@ async fn with_real_ids(server: &TestServer, path: &str) -> String {
     let id = listed[0]["id"]
         .as_str()
         .unwrap_or_else(|| panic!("{list} is empty: {listed}"));
-    path.replace("{id}", id).replace("{start}", START)
+    let mut real = path.replace("{id}", id).replace("{start}", START);
+    if real.contains("{delivery_id}") {
+        let deliveries = server.get(real.trim_end_matches("/{delivery_id}")).await.data();
+        real = real.replace("{delivery_id}", deliveries[0]["id"].as_str().unwrap());
+    }
+    real
 }
 
 /// A body that the object's owner could send.
@@ -107,6 +126,9 @@ fn body_for(method: &Method, path: &str) -> Option<Value> {
     match (method.as_str(), path) {
         ("GET" | "DELETE", _) => None,
         (_, "/v1/conflicts/{id}/resolve") => Some(json!({"take": "hub"})),
+        (_, "/v1/webhook-endpoints/{id}/replay") => {
+            Some(json!({"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}))
+        }
         (_, "/v1/calendars/{id}") => Some(json!({"enabled": true})),
         _ => Some(json!({})),
     }

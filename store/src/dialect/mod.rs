@@ -80,6 +80,14 @@ impl Engine {
         }
     }
 
+    /// Ends a query whose rows are to be kept from others until the commit. SQLite has one writer at a time anyway.
+    pub(crate) const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
+
     /// What is broken in the database.
     pub(crate) async fn problems(self, pool: &Pool) -> Result<Vec<String>, Error> {
         match self {

@@ -15,6 +15,7 @@ use crate::changes::FeedHead;
 use crate::column::failed;
 use crate::dialect::{Engine, postgres, sqlite};
 use crate::migrations;
+use crate::outbound;
 use crate::seal::MasterKey;
 use crate::sql::{self, Conn, Pool, Row, Tx};
 use crate::write::Write;
@@ -183,6 +184,12 @@ impl SqlStore {
         }
     }
 
+    /// Whether other nodes may work on the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.engine() == Engine::Postgres
+    }
+
     pub(crate) fn engine(&self) -> Engine {
         match self.inner.writers {
             Pool::Sqlite(_) => Engine::Sqlite,
@@ -316,6 +323,7 @@ impl SqlStore {
             .execute(write.conn())
             .await
             .map_err(failed)?;
+        outbound::release_all(&mut write).await?;
         sql::query("DELETE FROM idempotency_keys WHERE status IS NULL")
             .execute(write.conn())
             .await

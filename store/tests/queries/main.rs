@@ -8,6 +8,7 @@ mod bench;
 mod feed;
 mod halfway;
 mod lifecycle;
+mod outbound;
 #[path = "../place/mod.rs"]
 mod place;
 mod records;

@@ -32,6 +32,6 @@ mod work;
 pub use dry_run::{PlannedClash, PlannedOperation};
 pub use edit::{EditError, EditScope};
 pub use engine::{Engine, Progress, Settings};
-pub use matching::Reason;
+pub use matching::{Reason, TWIN_IN_DOUBT};
 pub use recover::IN_DOUBT;
 pub use resolve::Resolution;

@@ -19,6 +19,8 @@ use run::Route;
 
 pub(crate) use keys::is_likely;
 pub(crate) use run::backfill;
+pub use twin::TWIN_IN_DOUBT;
+pub(crate) use twin::Twin;
 
 /// Why two records are taken for the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]

@@ -75,6 +75,9 @@ pub fn plan(input: &Input<'_>) -> Merged {
         input.policy,
         &held(input, keys.as_ref()),
     );
+    if !idle {
+        stand_out(&mut merged, &base_remote, &projected);
+    }
     if let Some(keys) = keys {
         own_keys(&mut merged, &keys);
     }
@@ -138,6 +141,29 @@ fn moved(path: &FieldPath, old: &EventTime, new: &EventTime) -> FieldPath {
     FieldPath {
         part: series::moved(&path.part, old, new),
         field: path.field.clone(),
+    }
+}
+
+/// What an occurrence says in the same words as its series, a provider may hold as the series' alone. When the series
+/// then says something else, the occurrence would say so too: its own words are sent again.
+fn stand_out(merged: &mut Merged, base_remote: &Content, projected: &Content) {
+    let changes = |field: &str| {
+        let path = FieldPath::master(field);
+        merged.send.contains(&path) || merged.base_remote.get(&path) != base_remote.get(&path)
+    };
+    let paths = merged.hub.paths().filter(|path| {
+        let own = merged.hub.get(path);
+        !path.part.is_master()
+            && !matches!(path.field.as_str(), "start" | "end")
+            && own != merged.hub.fields.get(&path.field)
+            && own == merged.base_hub.get(path)
+            && merged.base_remote.get(path).is_none()
+            && projected.get(path).is_some()
+            && changes(&path.field)
+    });
+    for path in paths.collect::<Vec<_>>() {
+        merged.base_hub.set(&path, None);
+        merged.send.insert(path);
     }
 }
 

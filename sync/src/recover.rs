@@ -207,7 +207,9 @@ impl Run<'_> {
             let mut found = (0..strangers.len()).filter(|at| found(strangers[*at]));
             found.next().filter(|_| found.next().is_none())
         };
-        if let Some(at) = only(&named).or_else(|| only(&alike)) {
+        // Somebody who tried again may have made several; the first is the record's.
+        let first = strangers.iter().position(|object| named(object));
+        if let Some(at) = first.or_else(|| only(&alike)) {
             let object = strangers.remove(at);
             self.summary.written += 1;
             self.finish(scene, intent, Outcome::Found(Box::new(object.clone())))

@@ -84,6 +84,8 @@ struct Case {
     rule: Rule,
     held: BTreeSet<FieldPath>,
     capability: Capability,
+    /// What the provider made of the parent, where that differs from it.
+    there: Option<Content>,
 }
 
 impl Case {
@@ -95,6 +97,7 @@ impl Case {
             rule: Rule::LastWriter,
             held: BTreeSet::new(),
             capability: CAPABILITY,
+            there: None,
         }
     }
 
@@ -108,7 +111,7 @@ impl Case {
             capability: &self.capability,
             policy: &policy,
             snapshots: &Snapshots {
-                remote: self.parent.clone(),
+                remote: self.there.clone().unwrap_or_else(|| self.parent.clone()),
                 hub: self.parent.clone(),
             },
             hub: &self.local,
@@ -180,6 +183,40 @@ fn a_series_that_the_provider_moved_keeps_its_occurrences_edits() {
         "the occurrence says what it said"
     );
     assert!(merged.send.is_empty() && merged.clashes.is_empty());
+}
+
+#[test]
+fn an_occurrence_in_the_words_of_its_series_is_sent_when_the_series_gets_others() {
+    let alike = weekly(9, Some("standup"));
+    let mut sent = Case::new(alike.clone(), alike.clone(), weekly(9, None));
+    sent.there = Some(weekly(9, None));
+    sent.local.fields.insert("title".to_owned(), json!("sprint"));
+    let merged = sent.merged();
+    assert_eq!(
+        merged.send,
+        BTreeSet::from([FieldPath::master("title"), title_of_second(9)])
+    );
+    assert_eq!(
+        merged.base_hub.get(&title_of_second(9)),
+        None,
+        "until it was sent"
+    );
+
+    let mut taken = Case::new(alike.clone(), alike.clone(), weekly(9, None));
+    taken.there = Some(weekly(9, None));
+    taken.remote.fields.insert("title".to_owned(), json!("sprint"));
+    let merged = taken.merged();
+    assert_eq!(merged.hub.get(&title_of_second(9)), Some(&json!("standup")));
+    assert_eq!(merged.send, BTreeSet::from([title_of_second(9)]));
+
+    let mut idle = Case::new(alike.clone(), alike, weekly(9, None));
+    idle.there = Some(weekly(9, None));
+    idle.local.fields.insert("color".to_owned(), json!("red"));
+    assert_eq!(
+        idle.merged().send,
+        paths(&["color"]),
+        "nothing else changes for it"
+    );
 }
 
 #[test]

@@ -280,6 +280,11 @@ impl Union {
         self.kept.iter().chain(&self.moved)
     }
 
+    /// Links without an object that go, since the other record has one there.
+    pub(crate) fn dropped(&self) -> &[Link] {
+        &self.dropped
+    }
+
     /// The batch: all of it, or nothing.
     pub(crate) fn into_effects(self, desk: &Desk) -> Vec<Effect> {
         let organization = &self.record.organization;

@@ -96,7 +96,8 @@ pub(crate) async fn backfill(
                     picture.join(union.record, &target);
                     progress.report(summary.linked + summary.created, None);
                 }
-                Joined::Apart => copies.push(source),
+                // Where a create is in doubt, the copy waits for that before it is made.
+                Joined::Apart | Joined::InDoubt => copies.push(source),
                 Joined::Gone => {}
                 Joined::Contested(what) => contested = Some(what),
             }
@@ -143,6 +144,8 @@ pub(crate) enum Joined {
     Done(Box<Union>),
     /// Both have an object in one collection; nothing was changed.
     Apart,
+    /// A copy of one of them, which the other has already, may have been made or not: nobody knows. Nothing was changed.
+    InDoubt,
     /// One of them is gone.
     Gone,
     /// Somebody else was at work on one of them all the time; nothing was changed.
@@ -165,6 +168,9 @@ pub(crate) async fn join(
             Ok(union) => union,
             Err(Overlap(_)) => return Ok(Joined::Apart),
         };
+        if has_open_intent(desk, organization, &union).await? {
+            return Ok(Joined::InDoubt);
+        }
         let effects = union.clone().into_effects(desk);
         match desk.commit(organization, fence, effects).await {
             Ok(()) => return Ok(Joined::Done(Box::new(union))),
@@ -173,6 +179,21 @@ pub(crate) async fn join(
         }
     }
     Ok(Joined::Contested(keep.clone()))
+}
+
+/// Whether something that was sent through a link that would go has not been answered yet.
+async fn has_open_intent(
+    desk: &Desk,
+    organization: &OrganizationId,
+    union: &Union,
+) -> Result<bool, StoreError> {
+    for link in union.dropped() {
+        let open = desk.store.open_intents(organization, &link.connection).await?;
+        if open.iter().any(|intent| intent.link == link.id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Two live records with their links, as they are now.

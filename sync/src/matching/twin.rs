@@ -9,13 +9,26 @@ use crate::scene::Scene;
 use crate::state::{IntentAction, Pairing};
 use crate::work::Work;
 
+/// Why no copy is made beside an object with the same UID whose own record waits for a lost answer.
+pub const TWIN_IN_DOUBT: &str = "the same thing is there already, under a record of its own that cannot be joined yet: the \
+    answer to a creation of that record was lost; decide that one first, then retry this one";
+
+/// What stands in the way of a copy that was about to be made.
+pub(crate) enum Twin {
+    /// Nothing.
+    None,
+    /// The record was joined with the one that was there: nothing is left to make.
+    Joined,
+    /// The one that is there cannot be joined before a person has decided what became of a create.
+    InDoubt,
+}
+
 impl Run<'_> {
-    /// Joins a record whose copy was about to be made with the one that has its UID there. Whether that was done: then
-    /// there is nothing to make.
-    pub(crate) async fn join_twin(&self, scene: &Scene, work: &Work) -> Result<bool, Trouble> {
+    /// Joins a record whose copy was about to be made with the one that has its UID there.
+    pub(crate) async fn join_twin(&self, scene: &Scene, work: &Work) -> Result<Twin, Trouble> {
         let (link, record) = (&work.link, &work.record);
         let Some(uid) = record.uid().filter(|_| record.home.as_ref() != Some(&link.id)) else {
-            return Ok(false);
+            return Ok(Twin::None);
         };
         let store = &self.desk.store;
         let uids = [uid.to_owned()];
@@ -25,10 +38,10 @@ impl Run<'_> {
         let (there, waiting): (Vec<Linked>, Vec<Linked>) =
             found.into_iter().partition(|linked| linked.link.is_there());
         let [twin] = there.as_slice() else {
-            return Ok(false);
+            return Ok(Twin::None);
         };
         if waiting.len() > 1 || self.is_apart(work, twin).await? || self.in_doubt(work).await? {
-            return Ok(false);
+            return Ok(Twin::None);
         }
         let mirrors = store.mirrors_of(&self.organization, &scene.collection.id).await?;
         let rules = Rules::of(&mirrors, &scene.collection.id);
@@ -36,10 +49,11 @@ impl Run<'_> {
         match join(&self.desk, &self.organization, self.fence, pair, &rules).await? {
             Joined::Done(union) => {
                 tracing::info!(record = %union.record.id, reason = ?Reason::Uid, "met before its copy was made");
-                Ok(true)
+                Ok(Twin::Joined)
             }
-            Joined::Apart => Ok(false),
-            Joined::Gone => Ok(true),
+            Joined::Apart => Ok(Twin::None),
+            Joined::InDoubt => Ok(Twin::InDoubt),
+            Joined::Gone => Ok(Twin::Joined),
             // Contested: the next run looks again before it makes anything.
             Joined::Contested(what) => Err(crate::ports::StoreError::Stale(what.to_string()).into()),
         }

@@ -7,6 +7,7 @@ use connector_sdk::{Action, Applied, Error, ErrorKind, SeriesPart, Target, Write
 use model::{EventTime, IntentId, PartKey, series};
 
 use crate::engine::{Run, Trouble};
+use crate::matching::{TWIN_IN_DOUBT, Twin};
 use crate::ports::Effect;
 use crate::push::Ended;
 use crate::push::next::Pending;
@@ -41,8 +42,12 @@ impl Run<'_> {
         if self.looks_different(scene, &work, &pending).await? {
             return Ok(Ended::Again);
         }
-        if pending.action == IntentAction::Create && self.join_twin(scene, &work).await? {
-            return Ok(Ended::Again);
+        if pending.action == IntentAction::Create {
+            match self.join_twin(scene, &work).await? {
+                Twin::None => {}
+                Twin::Joined => return Ok(Ended::Again),
+                Twin::InDoubt => return self.refuse(work, TWIN_IN_DOUBT.to_owned(), None).await,
+            }
         }
         let raws = self.desk.store.raws(&self.organization, &work.link.id).await?;
         let proposed = self.proposed(&work, pending);

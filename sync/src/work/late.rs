@@ -54,6 +54,14 @@ impl Work {
         let hub = scene.hub_side(&self.link, &self.record);
         for path in ours {
             let value = remote.get(&path).cloned();
+            // Each update takes effect once: what says the same a second time is no longer that update.
+            let late = &mut self.link.traits.late;
+            if let Some(at) = late
+                .iter()
+                .position(|sent| *sent == fingerprint(&path, value.as_ref()))
+            {
+                late.remove(at);
+            }
             if !guarded && hub.get(&path) != value.as_ref() {
                 self.log(desk, scene.now_ms, set_aside(&path, &hub, value.clone()));
             }

@@ -35,6 +35,8 @@ impl WatchedConnector {
 
     /// What was shown since the stream began, and the cursor that says so.
     fn note(&self, collection: &RemoteId, page: &Page, shown: &mut Vec<Served>) {
+        let place = place(&self.connection, collection);
+        self.watch.show(&place, page.changes.iter().map(Change::id));
         shown.extend(page.changes.iter().map(|change| match change {
             Change::Present(_) | Change::Unchanged(_) | Change::Unreadable { .. } => {
                 Served::There(change.id().clone())
@@ -49,8 +51,7 @@ impl WatchedConnector {
                     last.push(one.clone());
                 }
             }
-            self.watch
-                .serve(place(&self.connection, collection), cursor.0.clone(), last);
+            self.watch.serve(place, cursor.0.clone(), last);
         }
     }
 }

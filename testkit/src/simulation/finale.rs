@@ -120,7 +120,8 @@ impl World {
                     .sides
                     .iter()
                     .position(|side| side.connection == link.connection);
-                self.approved.extend(at.zip(self.entity_of(&link.record)));
+                let entity = self.entity_of(&link.record);
+                self.approved.extend(at.map(|at| (at, entity)));
                 self.finish_call(async move {
                     let approved = engine.approve_link(&organization, &link.id, None).await;
                     approved.map(drop)
@@ -226,6 +227,7 @@ impl World {
             LinkState::Rejected { .. } if self.is_final_there(link) => {}
             // The doubt is told.
             LinkState::Rejected { .. } if self.is_blind(link) => {}
+            LinkState::Rejected { reason } if reason == sync::TWIN_IN_DOUBT => {}
             LinkState::Rejected { .. } if outlives_its_series(&record.content) => {}
             state => {
                 let message = format!("{} of {} is not at rest: {state:?}", link.id, record.id);

@@ -45,6 +45,8 @@ pub struct Oracle {
     /// What a token's act replaced, at any distance: whoever sees the token sees that they are over.
     replaced: BTreeMap<Token, BTreeSet<Token>>,
     logged: BTreeSet<Token>,
+    /// Entities that may have an object which no record's delete reaches.
+    outliving: BTreeSet<u32>,
     /// Tokens that a provider without versions let us overwrite unseen: nobody can know of them.
     unprotected: BTreeSet<Token>,
     by_entity: BTreeMap<u32, Vec<Act>>,
@@ -67,6 +69,7 @@ impl Oracle {
             overwritten: BTreeSet::new(),
             replaced: BTreeMap::new(),
             logged: BTreeSet::new(),
+            outliving: BTreeSet::new(),
             unprotected: BTreeSet::new(),
             by_entity: BTreeMap::new(),
             extra: BTreeMap::new(),
@@ -204,6 +207,12 @@ impl Oracle {
         *self.extra.entry(entity).or_default() += 1;
     }
 
+    /// Somebody tried a create in doubt again, unasked whether it was made: of two objects then one is a stranger's, and
+    /// a delete of the other does not reach it.
+    pub fn may_outlive(&mut self, entity: u32) {
+        self.outliving.insert(entity);
+    }
+
     /// How many live objects an entity may have in one collection.
     #[must_use]
     pub fn allowed(&self, entity: u32) -> usize {
@@ -258,7 +267,7 @@ impl Oracle {
     #[must_use]
     pub fn resurrected(&self, live: &BTreeSet<u32>) -> Vec<String> {
         let mut found = Vec::new();
-        for entity in live {
+        for entity in live.difference(&self.outliving) {
             let acts = self.by_entity.get(entity).map_or(&[][..], Vec::as_slice);
             for deletion in acts.iter().filter(|act| act.deletes) {
                 let reason = acts.iter().any(|act| {

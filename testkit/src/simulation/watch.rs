@@ -162,7 +162,7 @@ pub(crate) struct Seen {
     resolved: Vec<ConflictId>,
     dropped: Vec<LinkId>,
     /// Links, and whether the doubt about their create is reported.
-    doubts: Vec<(LinkId, bool)>,
+    doubts: Vec<(LinkId, bool, bool)>,
     places: Vec<(model::CollectionId, String)>,
     /// The cursor that a collection is given.
     pub(crate) cursor: Option<(model::CollectionId, String)>,
@@ -232,7 +232,8 @@ impl Watch {
                 Effect::CreateLink(link) | Effect::UpdateLink(link) => {
                     let tokens = token::of_content(&link.local);
                     seen.locals.push((link.id.clone(), link.record.clone(), tokens));
-                    seen.doubts.push((link.id.clone(), is_in_doubt(link)));
+                    seen.doubts
+                        .push((link.id.clone(), is_in_doubt(link), link.parts.is_empty()));
                 }
                 Effect::DropLink { link, .. } => seen.dropped.push(link.clone()),
                 Effect::ResolveConflict { conflict, .. } => seen.resolved.push(conflict.clone()),
@@ -291,8 +292,8 @@ impl Watch {
                     .replace(entity, "through the API, on one account", before, &now);
             }
         }
-        for (link, in_doubt) in seen.doubts {
-            notes.report_doubt(link, in_doubt);
+        for (link, in_doubt, is_unmade) in seen.doubts {
+            notes.report_doubt(link, in_doubt, is_unmade);
         }
         for link in seen.dropped {
             let record = notes.locals.remove(&link).map(|(record, _)| record);
@@ -324,13 +325,17 @@ impl Watch {
         self.notes().meant.insert(write.intent.clone(), meant);
     }
 
+    /// A page shows these, whatever the provider said of them earlier.
+    pub(crate) fn show<'a>(&self, place: &str, ids: impl Iterator<Item = &'a RemoteId>) {
+        let mut notes = self.notes();
+        for id in ids {
+            notes.asked_gone.remove(&(place.to_owned(), id.clone()));
+        }
+    }
+
     /// A page brought a cursor, after all this was shown.
     pub(crate) fn serve(&self, place: String, cursor: String, served: Vec<Served>) {
-        let mut notes = self.notes();
-        for one in &served {
-            notes.asked_gone.remove(&(place.clone(), one.id().clone()));
-        }
-        notes.served.insert((place, cursor), served);
+        self.notes().served.insert((place, cursor), served);
     }
 
     /// The provider was asked for objects, and these are gone, whatever pages said of them earlier.
@@ -389,14 +394,20 @@ impl Notes {
 
     /// Where nothing tells what became of a create, its object may come back as a stranger, and a person who tries
     /// again may make a second one: one more for each time that the doubt is reported.
-    fn report_doubt(&mut self, link: LinkId, in_doubt: bool) {
+    fn report_doubt(&mut self, link: LinkId, in_doubt: bool, is_unmade: bool) {
         let known = self
             .locals
             .get(&link)
             .and_then(|(record, _)| self.records.get(record));
         let entity = known.and_then(|record| token::entity(&record.content));
         if !in_doubt {
-            self.in_doubt.remove(&link);
+            // Nobody has seen its object yet: somebody has it made once more.
+            if self.in_doubt.remove(&link)
+                && is_unmade
+                && let Some(entity) = entity
+            {
+                self.oracle.may_outlive(entity);
+            }
         } else if self.in_doubt.insert(link)
             && let Some(entity) = entity
         {

@@ -80,7 +80,7 @@ pub(crate) struct World {
     pub(crate) entropy: Arc<SeededEntropy>,
     pub(crate) client: Option<Task<()>>,
     /// Entities, by side, of which somebody agreed that people are mailed.
-    pub(crate) approved: BTreeSet<(usize, u32)>,
+    pub(crate) approved: BTreeSet<(usize, Option<u32>)>,
     /// Refused writes that somebody has tried again at the end.
     pub(crate) retried: BTreeSet<LinkId>,
     registry: Arc<Registry>,

@@ -93,9 +93,13 @@ pub(super) fn note(
         series::aligned(&earlier.served, moved),
     );
     let overwritten = was.differences(after.as_ref().unwrap_or(&nothing));
+    // Of a cancelled occurrence nothing can be read but that it is cancelled.
+    let readable = |path: &FieldPath| {
+        path.field == "status" || !was.overrides.get(&path.part).is_some_and(series::is_cancelled)
+    };
     let unseen = overwritten
         .iter()
-        .filter(|path| was.get(path) != served.get(path))
+        .filter(|path| was.get(path) != served.get(path) && readable(path))
         .cloned()
         .collect();
     if let Some(after) = &after {

@@ -158,7 +158,7 @@ impl State {
         };
         let version = self.version(&mark, &raw);
         if let Some(seen) = self.shelf(collection).objects.get_mut(id) {
-            seen.mark = mark;
+            seen.move_to(mark);
             seen.object.version = version;
         }
     }
@@ -175,7 +175,7 @@ impl State {
         for id in ids {
             let mark = self.mark(true);
             if let Some(seen) = self.shelf(collection).objects.get_mut(&id) {
-                seen.mark = mark;
+                seen.move_to(mark);
             }
         }
     }
@@ -221,9 +221,15 @@ impl Seen {
         for path in self.object.content.differences(earlier) {
             self.touched.insert(path, self.mark);
         }
-        if self.mark.is_late {
+        self.move_to(self.mark);
+    }
+
+    /// Gives it another place in the order of changes.
+    fn move_to(&mut self, mark: Mark) {
+        self.mark = mark;
+        if mark.is_late {
             // While it is out of sight, deltas pass over what it said before, too: then it says all of it again.
-            self.touched.values_mut().for_each(|mark| *mark = self.mark);
+            self.touched.values_mut().for_each(|touched| *touched = mark);
         }
     }
 

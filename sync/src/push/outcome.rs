@@ -80,10 +80,10 @@ impl Run<'_> {
                     let mut filled = filled_in(scene, &work, intent, object);
                     // A field that can be written may have been edited since the lost answer.
                     filled.retain(|path| !scene.capability.writes(&path.field));
-                    // Somebody may have filled it in after all: what people write, and all that goes with the object.
-                    let doubtful = |path: &&FieldPath| work.record.deleted || work.is_edit(path);
-                    let doubtful = filled.iter().filter(doubtful).cloned().collect();
-                    work.keep_filled(&self.desk, scene, &doubtful, &object.content);
+                    if work.record.deleted {
+                        // Somebody may have filled it in after all, and it goes with the object.
+                        work.keep_filled(&self.desk, scene, &filled, &object.content);
+                    }
                     work.presume(&intent.sent, &filled, &object.content);
                     work.meet_found(&self.desk, scene, &written, object);
                 }

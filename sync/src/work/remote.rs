@@ -105,7 +105,7 @@ impl Work {
 
     /// Whether a change of this field is somebody's edit of the record, and not the provider's bookkeeping or a matter
     /// of one account.
-    pub(crate) fn is_edit(&self, path: &FieldPath) -> bool {
+    pub(super) fn is_edit(&self, path: &FieldPath) -> bool {
         let spec = self.link.kind.schema().field(&path.field);
         spec.is_some_and(|spec| spec.writable && spec.scope == Scope::Shared)
     }

@@ -174,8 +174,13 @@ impl World {
                 after.map(content_of).unwrap_or_default()
             )
         });
+        // What the hub can only read it takes for the provider's own, while it waits to learn what became of a create.
+        let unmet = after.is_some_and(|content| !self.awaited(side, content).is_empty());
+        let capability = self.sides[side].connector.capability(self.kind());
         let mut apart = after.cloned().unwrap_or_default();
-        apart.retain(|_, field| field == "attendees" && !self.holds(side, field));
+        apart.retain(|_, field| {
+            (field == "attendees" && !self.holds(side, field)) || (unmet && !capability.writes(field))
+        });
         let mut notes = self.watch.notes();
         notes.oracle.keep_apart(token::of_content(&apart));
         notes.oracle.act(&what, before, after);

@@ -47,8 +47,9 @@ const FIXED_SEEDS: &[u64] = &[
     206_893,
     // An occurrence that said the same as its series lost its words when the series was renamed.
     93_799,
-    // A field that is only read there was filled in by somebody while its create was in doubt.
-    110_620,
+    // Nobody can know: a field that is only read there was filled in by somebody while its create was in doubt, a create
+    // in doubt was tried again by a person who had not looked.
+    110_620, 210_890,
     // The simulator's own: rows late through a new version, an approval of what has no name, a page's object gone before
     // its cursor, what a cancelled occurrence said.
     203_795, 80_078, 209_726, 200_534, 205_709, 205_988, 207_752, // Mended on the way.

@@ -7,14 +7,14 @@ use std::time::Duration;
 use connector_sdk::{Clock, SystemClock};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::OrganizationId;
-use store::{OpenError, OpenMode, Options, Organization, SqliteStore};
+use store::{OpenError, OpenMode, Options, Organization, SqlStore};
 use sync::engine::Engine;
 use sync::ports::Entropy;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, KeySource};
+use crate::config::{Config, Database, KeySource};
 use crate::egress::{Guard, SystemResolver};
 use crate::entropy::SystemEntropy;
 use crate::failure::Failure;
@@ -188,12 +188,12 @@ impl Drop for Server {
 ///
 /// # Errors
 /// When it cannot be opened; says what to do.
-pub async fn open_store(config: &Config, mode: OpenMode) -> Result<SqliteStore, Failure> {
+pub async fn open_store(config: &Config, mode: OpenMode) -> Result<SqlStore, Failure> {
     let key = match &config.master_key {
         KeySource::Given(key) => key.clone(),
         KeySource::File(path) => {
             // A database whose key is gone must not silently get another one.
-            if !path.exists() && config.database_path.exists() {
+            if !path.exists() && matches!(&config.database, Database::File(file) if file.exists()) {
                 return Err(Failure::new(
                     format!("the database's master key {} is missing", path.display()),
                     "put the copy of the key back, or set CONCORD_MASTER_KEY or CONCORD_MASTER_KEY_FILE",
@@ -209,12 +209,12 @@ pub async fn open_store(config: &Config, mode: OpenMode) -> Result<SqliteStore, 
         mode,
         ..Options::default()
     };
-    SqliteStore::open_with(&config.database_url(), key, Arc::new(SystemClock), options)
+    SqlStore::open_with(&config.database.url(), key, Arc::new(SystemClock), options)
         .await
-        .map_err(|error| unopened(&error))
+        .map_err(|error| unopened(&error, &config.database))
 }
 
-fn unopened(error: &OpenError) -> Failure {
+fn unopened(error: &OpenError, database: &Database) -> Failure {
     let remedy = match error {
         OpenError::Address { .. } => "correct `database_url`",
         OpenError::InUse(_) => "stop the other one, or set CONCORD_DATABASE_URL to another file",
@@ -223,9 +223,24 @@ fn unopened(error: &OpenError) -> Failure {
         }
         OpenError::Io { .. } => "check the path in `database_url` and who may write there",
         OpenError::Migration(_) => "run the newest version of Concord on it, or restore a backup",
+        OpenError::Store(_) if matches!(database, Database::Server(_)) => {
+            return Failure::new(
+                format!("{database} does not answer: {}", first_cause(error)),
+                "check that PostgreSQL runs, that `database_url` names it, and that its user may make tables there",
+            );
+        }
         OpenError::Store(_) => "run `concord doctor`; restore a backup if the file is damaged",
     };
     Failure::new(error.to_string(), remedy)
+}
+
+/// What an error comes from in the end. The database's own words name no password.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -245,7 +260,7 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 
 /// In an empty database: an organization and a key, so that there is a way in.
 async fn first_key(
-    store: &SqliteStore,
+    store: &SqlStore,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
 ) -> Result<Option<String>, Failure> {

@@ -3,18 +3,20 @@
 use sync::ports::StoreError;
 
 use crate::SqliteStore;
-use crate::column::{failed, get};
-use crate::dialect::postgres;
+use crate::column::{all, failed, get};
+use crate::dialect::{Engine, postgres};
+use crate::migrations;
 use crate::sql::{self, QueryBuilder};
 
-/// The tables whose rows are counted.
-const TABLES: [&str; 19] = [
+/// The tables whose rows are counted and copied: all but what is about the installation itself.
+pub(crate) const TABLES: [&str; 24] = [
     "organizations",
     "api_keys",
     "connections",
     "credentials",
     "collections",
     "records",
+    "record_history",
     "links",
     "link_parts",
     "raws",
@@ -28,6 +30,10 @@ const TABLES: [&str; 19] = [
     "feed_heads",
     "jobs",
     "idempotency_keys",
+    "webhook_endpoints",
+    "webhook_secrets",
+    "outbound_deliveries",
+    "outbound_attempts",
 ];
 
 /// The state of the database.
@@ -49,8 +55,34 @@ pub struct Facts {
     pub running: i64,
     /// Jobs whose lease ran out without an end.
     pub expired: i64,
+    /// Who works on how many jobs, by the node's name, and until when at the longest.
+    pub leases: Vec<Lease>,
+    /// Processes that have the database open; on a server only.
+    pub nodes: Vec<Node>,
     /// The fingerprint of the master key.
     pub key_id: String,
+}
+
+/// The jobs that a node works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The node's name.
+    pub node: String,
+    /// How many jobs.
+    pub jobs: i64,
+    /// When the last of its leases ends, epoch milliseconds.
+    pub until: i64,
+}
+
+/// A process that has the database open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What it calls itself: its process id and its machine.
+    pub name: String,
+    /// Its connections.
+    pub connections: i64,
+    /// When its oldest connection was made, epoch milliseconds.
+    pub since: i64,
 }
 
 impl SqliteStore {
@@ -83,18 +115,51 @@ impl SqliteStore {
         .fetch_one(self.read())
         .await
         .map_err(failed)?;
+        let leases = sql::query(
+            "SELECT COALESCE(node, '') AS node, COUNT(*) AS jobs, COALESCE(MAX(lease_until), 0) AS until
+             FROM jobs WHERE state = 'running' GROUP BY node ORDER BY node",
+        )
+        .fetch_all(self.read())
+        .await
+        .map_err(failed)?;
+        let leases = all(&leases, |row| {
+            Ok(Lease {
+                node: get(row, "node")?,
+                jobs: get(row, "jobs")?,
+                until: get(row, "until")?,
+            })
+        })?;
         let problems = self.engine().problems(self.read()).await.map_err(failed)?;
         let (database_bytes, log_bytes) = self.sizes().await?;
         Ok(Facts {
             rows,
             database_bytes,
             log_bytes,
-            migration: self.migration().await?,
+            migration: migrations::applied(self.read()).await?,
             problems,
             oldest_due_at,
+            leases,
+            nodes: self.nodes().await?,
             running: get(&jobs, "running")?,
             expired: get(&jobs, "expired")?,
             key_id: self.key().id().to_owned(),
+        })
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(Vec::new());
+        }
+        let rows = sql::query(postgres::NODES)
+            .fetch_all(self.read())
+            .await
+            .map_err(failed)?;
+        all(&rows, |row| {
+            Ok(Node {
+                name: get(row, "name")?,
+                connections: get(row, "connections")?,
+                since: get(row, "since")?,
+            })
         })
     }
 
@@ -107,16 +172,6 @@ impl SqliteStore {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         Ok((size_bytes(path), size_bytes(log.as_ref())))
-    }
-
-    /// The last migration that was applied; 0 on a database that nobody has set up.
-    pub(crate) async fn migration(&self) -> Result<i64, StoreError> {
-        let version: Option<i64> =
-            sql::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
-                .fetch_one(self.read())
-                .await
-                .map_err(failed)?;
-        Ok(version.unwrap_or_default())
     }
 }
 

@@ -4,12 +4,14 @@
 //! hub needs beyond them, one file per resource. Every query takes the organization first.
 
 mod batch;
+mod bells;
 mod changes;
 mod collections;
 mod column;
 mod concerned;
 mod conflicts;
 mod connections;
+mod copy;
 mod counts;
 mod credentials;
 mod dialect;
@@ -42,9 +44,10 @@ mod write;
 pub use changes::{Change, ChangeFilter, FeedHead};
 pub use conflicts::ConflictFilter;
 pub use connections::ConnectionPatch;
+pub use copy::{Copied, CopyError, copy};
 pub use counts::LinkCounts;
 pub use events::EventFilter;
-pub use facts::Facts;
+pub use facts::{Facts, Lease, Node};
 pub use idempotency::IdempotencyClaim;
 pub use jobs::{Job, JobFilter, JobState};
 pub use keys::ApiKey;

@@ -433,7 +433,7 @@ impl SqliteStore {
                 .push_bind(organization.as_str())
                 .push(" AND l.collection_id = ")
                 .push_bind(collection.as_str())
-                .push(" AND r.deleted = 0 AND r.uid").push_in(chunk.iter().copied());
+                .push(" AND r.deleted = 0 AND r.uid").push_in(chunk.iter().copied().map(records::lookup_uid));
             for row in query.build().fetch_all(self.read()).await.map_err(failed)? {
                 found.push(linked(&row)?);
             }

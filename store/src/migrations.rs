@@ -3,8 +3,11 @@
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sync::ports::StoreError;
 
+use crate::column::failed;
 use crate::dialect::Engine;
+use crate::sql::{self, Pool};
 
 /// A step: its number, what it is about, and its text for either engine.
 struct Step {
@@ -57,4 +60,13 @@ pub(crate) fn migrator(engine: Engine) -> Migrator {
 /// The number of the last step.
 pub(crate) fn newest() -> i64 {
     STEPS.iter().map(|step| step.version).max().unwrap_or_default()
+}
+
+/// The number of the last step that was applied; 0 on a database that nobody has set up.
+pub(crate) async fn applied(pool: &Pool) -> Result<i64, StoreError> {
+    let version: Option<i64> = sql::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
+        .fetch_one(pool)
+        .await
+        .map_err(failed)?;
+    Ok(version.unwrap_or_default())
 }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use model::{CollectionId, ConnectionId, Content, Kind, OrganizationId, RecordId, expand};
+use sha2::{Digest, Sha256};
 use sync::ports::StoreError;
 use sync::state::{Link, Record};
 
 use crate::column::{all, corrupt, document, failed, flag, get, id, json, optional_id, refused};
 use crate::dialect::rows_per_insert;
+use crate::seal::to_hex;
 use crate::search;
 use crate::sql::{self, Pool, QueryBuilder, Row};
 use crate::write::Write;
@@ -17,6 +19,9 @@ use crate::{Page, Paging, SqliteStore, links};
 pub(crate) const COLUMNS: &str = "r.id AS r_id, r.organization_id AS r_organization_id, r.kind AS r_kind,
     r.version AS r_version, r.content AS r_content, r.clocks AS r_clocks, r.home AS r_home, r.deleted AS r_deleted,
     r.merged_into AS r_merged_into, r.created_at AS r_created_at, r.updated_at AS r_updated_at";
+
+/// Bytes of a UID that is kept as it is.
+const LONGEST_UID: usize = 512;
 
 /// A record as the API shows it: with its links, in order of id.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +77,16 @@ pub(crate) fn read(row: &Row) -> Result<Record, StoreError> {
     })
 }
 
+/// A UID as it is looked up. An index of PostgreSQL takes rows of up to 2,704 bytes, and a UID may be of any length: a
+/// hash stands for a long one (<https://www.postgresql.org/docs/current/btree.html>).
+pub(crate) fn lookup_uid(uid: &str) -> String {
+    if uid.len() <= LONGEST_UID {
+        uid.to_owned()
+    } else {
+        to_hex(&Sha256::digest(uid)).to_string()
+    }
+}
+
 /// From when to when an event can have occurrences; nothing for other kinds.
 fn span(kind: Kind, content: &Content) -> (Option<i64>, Option<i64>) {
     match kind {
@@ -109,7 +124,7 @@ pub(crate) async fn insert(
                     .push_bind(record.home.as_ref().map(|home| home.as_str()))
                     .push_bind(i64::from(record.deleted))
                     .push_bind(record.merged_into.as_ref().map(|into| into.as_str()))
-                    .push_bind(record.uid())
+                    .push_bind(record.uid().map(lookup_uid))
                     .push_bind(starts_at)
                     .push_bind(ends_at)
                     .push_bind(search::text(record.kind, &record.content))
@@ -144,7 +159,7 @@ pub(crate) async fn update(
     .bind(record.home.as_ref().map(|home| home.as_str()))
     .bind(i64::from(record.deleted))
     .bind(record.merged_into.as_ref().map(|into| into.as_str()))
-    .bind(record.uid())
+    .bind(record.uid().map(lookup_uid))
     .bind(starts_at)
     .bind(ends_at)
     .bind(search::text(record.kind, &record.content))

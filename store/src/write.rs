@@ -3,35 +3,44 @@
 use model::OrganizationId;
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
-use tokio::sync::{broadcast, watch};
 
+use crate::bells::Bells;
 use crate::changes::FeedHead;
 use crate::column::{document, failed, refused};
 use crate::concerned::Concerned;
 use crate::dialect::{Engine, rows_per_insert};
 use crate::sql::{self, Conn, QueryBuilder, Tx};
 
+/// A turn: held while one commits, so that others of the organization do not wait with a connection in their hands.
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
+
 /// A transaction on the writing connection. Dropped without a commit it leaves everything as it was.
 pub(crate) struct Write {
     tx: Tx,
-    feed: broadcast::Sender<FeedHead>,
-    jobs: watch::Sender<u64>,
+    bells: Bells,
     heads: Vec<FeedHead>,
     wakes: bool,
+    /// This node's turn with the organization, given to the next when the transaction has ended.
+    turn: Option<Turn>,
     /// Connections that subjects of the feed had to do with before this transaction.
     concerned: Concerned,
 }
 
 impl Write {
-    pub(crate) fn new(tx: Tx, feed: broadcast::Sender<FeedHead>, jobs: watch::Sender<u64>) -> Self {
+    pub(crate) fn new(tx: Tx, bells: Bells) -> Self {
         Self {
             tx,
-            feed,
-            jobs,
+            bells,
             heads: Vec::new(),
             wakes: false,
+            turn: None,
             concerned: Concerned::default(),
         }
+    }
+
+    /// Keeps a turn until the end.
+    pub(crate) fn take_turn(&mut self, turn: Turn) {
+        self.turn = Some(turn);
     }
 
     pub(crate) fn conn(&mut self) -> Conn<'_> {
@@ -41,7 +50,7 @@ impl Write {
     pub(crate) const fn engine(&self) -> Engine {
         match self.tx {
             Tx::Sqlite(_) => Engine::Sqlite,
-            Tx::Postgres(_) => Engine::Postgres,
+            Tx::Postgres(..) => Engine::Postgres,
         }
     }
 
@@ -140,13 +149,7 @@ impl Write {
             .commit()
             .await
             .map_err(refused("something that a new row refers to"))?;
-        for head in self.heads {
-            // Nobody listens: fine.
-            let _ = self.feed.send(head);
-        }
-        if self.wakes {
-            self.jobs.send_modify(|count| *count = count.wrapping_add(1));
-        }
+        self.bells.ring(self.heads, self.wakes);
         Ok(())
     }
 }

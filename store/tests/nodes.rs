@@ -289,3 +289,66 @@ async fn an_address_that_is_refused_is_not_repeated_with_its_password() {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_hears_of_changes_and_work_that_another_committed() {
+    let place = Place::on_postgres();
+    let (one, two) = (place.open().await, place.open().await);
+    let world = world(&one).await;
+    let (mut changes, mut jobs) = (two.subscribe_changes(), two.subscribe_jobs());
+    let wait = Duration::from_secs(20);
+    for round in 0..3 {
+        let (_, _, effects) = world.arrival("Told", &format!("{round}"));
+        one.commit(&world.organization, None, effects).await.unwrap();
+        let seq = one.latest_seq(&world.organization).await.unwrap();
+        let heard = async { while changes.recv().await.unwrap().seq < seq {} };
+        tokio::time::timeout(wait, heard).await.unwrap();
+        jobs.mark_unchanged();
+        one.enqueue(world.sync(START_MS + round)).await.unwrap();
+        tokio::time::timeout(wait, jobs.changed()).await.unwrap().unwrap();
+    }
+    // Text that is nobody's is passed over.
+    let mut other = PgConnection::connect(&place.url()).await.unwrap();
+    sqlx::query("SELECT pg_notify('concord', 'x')")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let facts = one.facts(START_MS).await.unwrap();
+    assert_eq!(
+        facts.nodes.len(),
+        1,
+        "both stores are this process: {:?}",
+        facts.nodes
+    );
+    assert!(facts.nodes[0].name.starts_with(&std::process::id().to_string()));
+    let held = two.claim("two", START_MS + 9, LEASE_MS, 1).await.unwrap();
+    let facts = one.facts(START_MS).await.unwrap();
+    let lease = &facts.leases[0];
+    assert_eq!((lease.node.as_str(), lease.jobs), ("two", held.len() as i64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_goes_on_while_a_newer_one_adds_a_column() {
+    let place = Place::on_postgres();
+    let store = place.open().await;
+    let world = world(&store).await;
+    let (_, _, effects) = world.arrival("Before", "1");
+    store.commit(&world.organization, None, effects).await.unwrap();
+    store.enqueue(world.sync(START_MS)).await.unwrap();
+    let mut newer = PgConnection::connect(&place.url()).await.unwrap();
+    for table in ["connections", "collections", "jobs"] {
+        // Every connection that reads has a plan for it by then.
+        let reads = (0..8).map(|_| store.connection(&world.organization, &world.connection.id));
+        assert!(join_all(reads).await.iter().all(Result::is_ok));
+        let add = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} ADD COLUMN added TEXT"));
+        sqlx::query(add).execute(&mut newer).await.unwrap();
+        let reads = (0..8).map(|_| store.connection(&world.organization, &world.connection.id));
+        for read in join_all(reads).await {
+            assert!(read.unwrap().is_some());
+        }
+    }
+    // A transaction is not repeated under its caller's hands: it fails once at most.
+    if store.enqueue(world.sync(START_MS)).await.is_err() {
+        store.enqueue(world.sync(START_MS)).await.unwrap();
+    }
+}

@@ -10,7 +10,7 @@ use sync::ports::Providers as _;
 use sync::state::{Connection, Health};
 
 use super::terminal::{Terminal, Verdict};
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::egress::{Guard, SystemResolver};
 use crate::failure::Failure;
 use crate::providers::ProviderPool;
@@ -52,7 +52,18 @@ pub(super) async fn examine(
         Ok(config) => {
             report.say(Verdict::Ok, "settings", None)?;
             server(&config, &mut report).await?;
-            if config.database_path.exists() {
+            let missing = match &config.database {
+                Database::File(path) => !path.exists(),
+                Database::Server(_) => false,
+            };
+            if missing {
+                let what = format!("database: {} does not exist yet", config.database);
+                report.say(
+                    Verdict::Warn,
+                    &what,
+                    Some("`concord serve` makes it at its first start"),
+                )?;
+            } else {
                 match open_store(&config, OpenMode::Beside).await {
                     Err(failure) => report.failed(&failure)?,
                     Ok(store) => {
@@ -61,13 +72,6 @@ pub(super) async fn examine(
                         store.close().await;
                     }
                 }
-            } else {
-                let what = format!("database: {} does not exist yet", config.database_path.display());
-                report.say(
-                    Verdict::Warn,
-                    &what,
-                    Some("`concord serve` makes it at its first start"),
-                )?;
             }
         }
     }
@@ -120,6 +124,7 @@ async fn database(store: &SqliteStore, report: &mut Report<'_>) -> std::io::Resu
             None,
         )?;
     }
+    nodes(&facts, now_ms, report)?;
     if facts.expired > 0 {
         let what = format!(
             "leases: {} jobs were left behind by a process that ended",
@@ -130,6 +135,29 @@ async fn database(store: &SqliteStore, report: &mut Report<'_>) -> std::io::Resu
             &what,
             Some("the next free worker takes them up; nothing is lost"),
         )?;
+    }
+    Ok(())
+}
+
+/// Who is there, and who works on how much.
+fn nodes(facts: &Facts, now_ms: i64, report: &mut Report<'_>) -> std::io::Result<()> {
+    let seconds = |ms: i64| ms / 1000;
+    for node in &facts.nodes {
+        let what = format!(
+            "node {}: {} connections, for {} s",
+            node.name,
+            node.connections,
+            seconds(now_ms - node.since)
+        );
+        report.say(Verdict::Ok, &what, None)?;
+    }
+    for lease in &facts.leases {
+        let left = seconds(lease.until - now_ms);
+        let what = format!(
+            "leases: {} works on {} jobs, for {left} s more at the longest",
+            lease.node, lease.jobs
+        );
+        report.say(Verdict::Ok, &what, None)?;
     }
     Ok(())
 }

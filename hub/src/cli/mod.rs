@@ -4,6 +4,7 @@ mod connectors;
 mod demo;
 mod doctor;
 mod keys;
+mod migrate;
 mod serve;
 mod terminal;
 
@@ -47,8 +48,15 @@ enum Command {
         #[arg(long, hide = true)]
         no_wait: bool,
     },
-    /// Create the database or bring it up to date, without serving.
-    Migrate,
+    /// Create the database or bring it up to date, without serving; or copy one from SQLite to PostgreSQL.
+    Migrate {
+        /// The SQLite database to copy, sqlite://path; no server may run on it. Its master key seals the copy, too.
+        #[arg(long, value_name = "ADDRESS", requires = "to")]
+        from: Option<String>,
+        /// The empty PostgreSQL database to copy it to, postgres://...
+        #[arg(long, value_name = "ADDRESS", requires = "from")]
+        to: Option<String>,
+    },
     /// API keys.
     Key {
         #[command(subcommand)]
@@ -108,7 +116,11 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> anyhow::Result<ExitCod
                 };
                 demo::show(&options, !no_wait, terminal).await?;
             }
-            Command::Migrate => serve::migrate(&config()?, terminal).await?,
+            Command::Migrate {
+                from: Some(from),
+                to: Some(to),
+            } => migrate::copy(&config()?, from, to, terminal).await?,
+            Command::Migrate { .. } => migrate::bring_up_to_date(&config()?, terminal).await?,
             Command::Key {
                 command: KeyCommand::Create { name, organization },
             } => keys::create(&config()?, name, organization.as_deref(), terminal).await?,

@@ -1,12 +1,11 @@
-//! `concord serve` and `concord migrate`.
+//! `concord serve`.
 
-use store::OpenMode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::terminal::Terminal;
 use crate::config::Config;
 use crate::logs;
-use crate::server::{Server, open_store};
+use crate::server::Server;
 
 pub(super) async fn serve(config: &Config, terminal: &mut Terminal) -> anyhow::Result<()> {
     logs::start(config);
@@ -50,11 +49,4 @@ fn greet(config: &Config, server: &Server, terminal: &mut Terminal) -> std::io::
         ))?;
     }
     terminal.line(&terminal.faint(&format!("The API to read and to try: {url}/docs   Ctrl-C stops.")))
-}
-
-pub(super) async fn migrate(config: &Config, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let store = open_store(config, OpenMode::Serve).await?;
-    store.close().await;
-    terminal.line(&format!("{} is up to date.", config.database_path.display()))?;
-    Ok(())
 }

@@ -1,6 +1,5 @@
 //! From merged settings to a checked [`Config`].
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,17 +8,17 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::layers::Settings;
-use super::{Config, KeySource, LogFormat};
+use super::{Config, Database, KeySource, LogFormat};
 use crate::egress::Policy;
 use crate::failure::Failure;
 
 pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
-    let database_path = database_path(settings)?;
+    let database = database(settings)?;
     Ok(Config {
         listen: listen(settings)?,
         public_url: public_url(settings)?,
-        master_key: master_key(settings, &database_path)?,
-        database_path,
+        master_key: master_key(settings, &database)?,
+        database,
         sync_interval: Duration::from_secs(settings.number("sync_interval_seconds", 1, 86_400)?.into()),
         parallel_jobs: settings.number("parallel_jobs", 1, 256)? as usize,
         extra_roots: extra_roots(settings)?,
@@ -55,22 +54,23 @@ fn public_url(settings: &Settings) -> Result<Option<Url>, Failure> {
     }
 }
 
-fn database_path(settings: &Settings) -> Result<PathBuf, Failure> {
-    let remedy = "write sqlite:// and the path of a file, for example sqlite:///var/lib/concord/concord.db";
+fn database(settings: &Settings) -> Result<Database, Failure> {
+    let remedy = "write sqlite:// and the path of a file, for example sqlite:///var/lib/concord/concord.db; or the \
+                  address of a PostgreSQL database, for example postgres://concord@localhost/concord";
     let text = settings.text("database_url")?.unwrap_or_default();
     match text.split_once("://") {
-        Some(("sqlite", path)) if !path.is_empty() && !path.contains('?') => Ok(path.into()),
-        // The rest of such an address may hold a password: it is not shown.
-        Some(("postgres" | "postgresql", _)) => Err(settings.wrong(
+        Some(("sqlite", path)) if !path.is_empty() && !path.contains('?') => Ok(Database::File(path.into())),
+        Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(Database::Server(text.into())),
+        // Such an address may hold a password: it is not shown.
+        Some(_) | None => Err(settings.wrong(
             "database_url",
-            "names a PostgreSQL database, which this version does not speak to (not yet)",
+            "names neither an SQLite file nor a PostgreSQL database",
             remedy,
         )),
-        Some(_) | None => Err(settings.wrong("database_url", "does not name an SQLite file", remedy)),
     }
 }
 
-fn master_key(settings: &Settings, database: &std::path::Path) -> Result<KeySource, Failure> {
+fn master_key(settings: &Settings, database: &Database) -> Result<KeySource, Failure> {
     if let Some(text) = settings.text("master_key")? {
         return MasterKey::from_text(text).map(KeySource::Given).map_err(|_| {
             settings.wrong(
@@ -82,11 +82,7 @@ fn master_key(settings: &Settings, database: &std::path::Path) -> Result<KeySour
     }
     Ok(KeySource::File(match settings.text("master_key_file")? {
         Some(path) => path.into(),
-        None => {
-            let mut path = database.as_os_str().to_owned();
-            path.push(".key");
-            path.into()
-        }
+        None => database.usual_key_file(),
     }))
 }
 

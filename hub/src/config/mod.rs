@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use store::MasterKey;
 use url::Url;
 
@@ -22,14 +23,6 @@ pub const DEFAULT_FILE: &str = include_str!("default.toml");
 /// The file that is read when no other is named, if it is there.
 pub const USUAL_FILE: &str = "concord.toml";
 
-impl Config {
-    /// The database in the store's words.
-    #[must_use]
-    pub fn database_url(&self) -> String {
-        format!("sqlite://{}", self.database_path.display())
-    }
-}
-
 /// Checked settings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -37,8 +30,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How others reach it; `None` for the address it listens at.
     pub public_url: Option<Url>,
-    /// The SQLite file.
-    pub database_path: PathBuf,
+    /// Where everything is kept.
+    pub database: Database,
     /// Where the key that seals credentials comes from.
     pub master_key: KeySource,
     /// Between two looks at a connection.
@@ -55,6 +48,50 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, in the form of tracing's filters.
     pub log_level: String,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database; its address may hold a password.
+    Server(SecretString),
+}
+
+impl Database {
+    /// The address in the store's words. It may hold a password: it goes to the store and nowhere else.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            Self::File(path) => format!("sqlite://{}", path.display()),
+            Self::Server(url) => url.expose_secret().to_owned(),
+        }
+    }
+}
+
+impl Database {
+    /// The file of its master key, unless another is named.
+    pub(crate) fn usual_key_file(&self) -> PathBuf {
+        match self {
+            Self::File(path) => {
+                let mut key = path.as_os_str().to_owned();
+                key.push(".key");
+                key.into()
+            }
+            Self::Server(_) => "concord.key".into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Database {
+    /// What a person is shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(_) => f.write_str("the PostgreSQL database"),
+        }
+    }
 }
 
 /// Where the master key comes from.
@@ -85,6 +122,25 @@ impl Config {
         check::checked(&settings)
     }
 
+    /// The same settings for another database, whose key file lies where it would by itself unless a key is given.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn with_database(&self, url: &str) -> Result<Self, Failure> {
+        let quoted = toml::Value::String(url.to_owned());
+        let other = Self::from_toml(&format!("database_url = {quoted}"))?;
+        let master_key = match &self.master_key {
+            // Not said: it goes with its database.
+            KeySource::File(path) if *path == self.database.usual_key_file() => other.master_key,
+            KeySource::File(_) | KeySource::Given(_) => self.master_key.clone(),
+        };
+        Ok(Self {
+            database: other.database,
+            master_key,
+            ..self.clone()
+        })
+    }
+
     /// Settings from a text in the form of the file alone; for tests and for the demo.
     ///
     /// # Errors
@@ -106,7 +162,7 @@ mod tests {
     fn the_default_file_alone_is_a_valid_configuration() {
         let config = Config::from_toml("").unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.database_path, Path::new("concord.db"));
+        assert_eq!(config.database.url(), "sqlite://concord.db");
         assert_eq!(config.sync_interval, Duration::from_secs(60));
         let KeySource::File(file) = config.master_key else {
             panic!("a key file is the default")
@@ -175,10 +231,16 @@ mod tests {
     }
 
     #[test]
-    fn postgres_is_told_apart_from_a_typing_error() {
-        let failure = failure("database_url = \"postgres://localhost/concord\"");
-        assert!(failure.cause.contains("PostgreSQL"), "{failure:?}");
-        assert!(failure.cause.contains("not yet"), "{failure:?}");
+    fn the_password_in_the_address_of_a_server_is_not_shown() {
+        let address = "postgres://concord:hunter2@db.example.com/concord";
+        let config = Config::from_toml(&format!("database_url = \"{address}\"")).unwrap();
+        assert_eq!(config.database.url(), address);
+        let shown = format!("{config:?} {}", config.database);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let KeySource::File(file) = config.master_key else {
+            panic!("a key file is the default")
+        };
+        assert_eq!(file, Path::new("concord.key"));
     }
 
     #[test]

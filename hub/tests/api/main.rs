@@ -29,3 +29,12 @@ mod server;
 mod streams;
 mod tenants;
 mod windows;
+
+use std::path::Path;
+
+use testkit::harness::Database;
+
+/// The address of a database of the test's own, and what keeps it.
+fn fresh_database(folder: &Path) -> (String, Option<Database>) {
+    (format!("sqlite://{}", folder.join("concord.db").display()), None)
+}

@@ -11,6 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
 use tempfile::TempDir;
+use testkit::harness::Database;
 
 /// Bound of every wait; only a failing test comes near it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -24,6 +25,8 @@ pub(crate) struct TestServer {
     pub(crate) key: String,
     pub(crate) folder: TempDir,
     http: reqwest::Client,
+    /// Removed when the server is gone.
+    _database: Option<Database>,
 }
 
 /// An answer, read to its end.
@@ -42,14 +45,15 @@ pub(crate) async fn start_server() -> TestServer {
 /// A server with more settings, in the form of the file.
 pub(crate) async fn start_server_with(settings: &str) -> TestServer {
     let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("concord.db");
+    let (url, database) = crate::fresh_database(folder.path());
+    let key_file = folder.path().join("concord.db.key");
     let interval = match settings.contains("sync_interval_seconds") {
         true => "",
         false => "sync_interval_seconds = 3600\n",
     };
     let text = format!(
-        "listen = \"127.0.0.1:0\"\ndatabase_url = \"sqlite://{}\"\n{interval}{settings}",
-        database.display()
+        "listen = \"127.0.0.1:0\"\ndatabase_url = \"{url}\"\nmaster_key_file = \"{}\"\n{interval}{settings}",
+        key_file.display()
     );
     let server = Server::start(&Config::from_toml(&text).unwrap()).await.unwrap();
     TestServer {
@@ -57,6 +61,7 @@ pub(crate) async fn start_server_with(settings: &str) -> TestServer {
         server,
         folder,
         http: reqwest::Client::new(),
+        _database: database,
     }
 }
 

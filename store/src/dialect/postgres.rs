@@ -3,7 +3,7 @@
 use sqlx::Error;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::open::Durability;
+use crate::open::{Durability, OpenMode, Options};
 use crate::sql::{self, Conn, Pool};
 
 /// The jobs to claim: `SKIP LOCKED` passes over those that another node is at, and a lock on the lane over those whose
@@ -21,6 +21,21 @@ pub(super) const CLAIM: &str = concat!(
 
 /// Whether a fence still stands. The lock keeps other nodes from claiming the job before the commit.
 pub(super) const FENCE: &str = concat!(fence!(), " FOR SHARE");
+
+/// The processes that have this database open, by what they call themselves.
+pub(crate) const NODES: &str = "
+    SELECT SUBSTR(application_name, 9) AS name, COUNT(*) AS connections,
+        CAST(EXTRACT(EPOCH FROM MIN(backend_start)) * 1000 AS BIGINT) AS since
+    FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'concord %'
+    GROUP BY application_name ORDER BY since, name";
+
+/// What this process calls itself. PostgreSQL keeps 63 bytes.
+fn own_name() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut name = format!("concord {}@{}", std::process::id(), machine.trim());
+    name.truncate(name.floor_char_boundary(63));
+    name
+}
 
 /// Waits until no other commit of the organization is on its way, and keeps others waiting until the end of this one:
 /// see `docs/adr/0006-two-engines-one-store.md`. Every statement after it sees what was committed before.
@@ -48,14 +63,19 @@ pub(crate) async fn is_set_up(pool: &Pool) -> Result<bool, Error> {
         .await
 }
 
-/// How connections are opened. `search_path` is left as the address or the role has it.
-pub(crate) fn connection(options: PgConnectOptions, durability: Durability) -> PgConnectOptions {
-    let synchronous = match durability {
+/// How connections are opened. `search_path` is left as the address or the role has it. Whoever only looks beside is no
+/// node, and has no name.
+pub(crate) fn connection(address: PgConnectOptions, options: Options) -> PgConnectOptions {
+    let name = match options.mode {
+        OpenMode::Serve => own_name(),
+        OpenMode::Beside => "concord".to_owned(),
+    };
+    let synchronous = match options.durability {
         Durability::Full => "on",
         Durability::ProcessOnly => "off",
     };
-    options
-        .application_name("concord")
+    address
+        .application_name(&name)
         .statement_cache_capacity(400)
         .options([
             ("synchronous_commit", synchronous),

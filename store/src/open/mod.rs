@@ -3,21 +3,23 @@
 mod file;
 mod server;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use connector_sdk::Clock;
 use model::OrganizationId;
 use sync::ports::StoreError;
 use tokio::sync::{broadcast, watch};
 
+use crate::bells::{Bells, Carriers};
 use crate::changes::FeedHead;
 use crate::column::failed;
 use crate::dialect::{Engine, postgres, sqlite};
 use crate::migrations;
 use crate::outbound;
 use crate::seal::MasterKey;
-use crate::sql::{self, Conn, Pool, Row, Tx};
+use crate::sql::{self, Pool, Row, Tx};
 use crate::write::Write;
 
 /// The store, on a SQLite file or a PostgreSQL database. Cheap to clone; all clones share their connections.
@@ -33,8 +35,12 @@ struct Inner {
     readers: Pool,
     key: MasterKey,
     clock: Arc<dyn Clock>,
-    feed: broadcast::Sender<FeedHead>,
-    jobs: watch::Sender<u64>,
+    /// Turns with organizations: on a server, those of one node wait for each other here and not there, where each
+    /// would keep a connection. Several organizations may share one.
+    turns: [Arc<tokio::sync::Mutex<()>>; 64],
+    bells: Bells,
+    /// Between nodes; ended by [`SqlStore::close`], or with the last clone.
+    carriers: Mutex<Option<Carriers>>,
 }
 
 /// How to open a database.
@@ -140,25 +146,32 @@ impl SqlStore {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let (place, writers, readers) = if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let (writers, readers) = server::open(url, options).await?;
-            (None, Pool::Postgres(writers), Pool::Postgres(readers))
+        let (place, writers, readers, listening) = if server::is_address(url) {
+            let (writers, readers, listening) = server::open(url, options).await?;
+            (None, writers, readers, listening)
         } else {
             let (place, writer, readers) = file::open(url, options).await?;
-            (Some(place), Pool::Sqlite(writer), Pool::Sqlite(readers))
+            (Some(place), Pool::Sqlite(writer), Pool::Sqlite(readers), None)
         };
-        let store = Self {
-            inner: Arc::new(Inner {
-                place,
-                writers,
-                readers,
-                key,
-                clock,
-                feed: broadcast::channel(256).0,
-                jobs: watch::channel(0).0,
-            }),
+        let mut store = Inner {
+            place,
+            writers,
+            readers,
+            key,
+            clock,
+            turns: std::array::from_fn(|_| Arc::default()),
+            bells: Bells::alone(),
+            carriers: Mutex::default(),
         };
         store.bring_up_to_date(options.mode).await?;
+        if let Some(own) = listening {
+            let (bells, carriers) = Bells::among_others(&store.readers, own);
+            store.bells = bells;
+            store.carriers = Mutex::new(Some(carriers));
+        }
+        let store = Self {
+            inner: Arc::new(store),
+        };
         store.check_key().await?;
         if options.mode == OpenMode::Serve && store.engine() == Engine::Sqlite {
             store.take_over().await?;
@@ -176,6 +189,13 @@ impl SqlStore {
 
     /// Ends all connections and gives up the lock. Other clones are of no use afterwards.
     pub async fn close(&self) {
+        let carriers = self
+            .inner
+            .carriers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(carriers);
         self.inner.readers.close().await;
         self.inner.writers.close().await;
         if let Some(lock) = self.inner.place.as_ref().and_then(|place| place.lock.as_ref()) {
@@ -191,10 +211,7 @@ impl SqlStore {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        match self.inner.writers {
-            Pool::Sqlite(_) => Engine::Sqlite,
-            Pool::Postgres(_) => Engine::Postgres,
-        }
+        self.inner.engine()
     }
 
     pub(crate) fn read(&self) -> &Pool {
@@ -220,12 +237,18 @@ impl SqlStore {
     /// no other one of the organization commits: on SQLite because one connection writes, on PostgreSQL because it
     /// holds the organization's row of `feed_heads`.
     pub(crate) async fn write_in(&self, organization: &OrganizationId) -> Result<Write, StoreError> {
-        let mut write = self.write().await?;
-        if let mut conn @ Conn::Postgres(_) = write.conn() {
-            postgres::enter(&mut conn, organization.as_str())
-                .await
-                .map_err(failed)?;
+        if self.engine() == Engine::Sqlite {
+            return self.write().await;
         }
+        let mut hasher = DefaultHasher::new();
+        organization.hash(&mut hasher);
+        let place = hasher.finish() as usize % self.inner.turns.len();
+        let turn = Arc::clone(&self.inner.turns[place]).lock_owned().await;
+        let mut write = self.write().await?;
+        write.take_turn(turn);
+        postgres::enter(&mut write.conn(), organization.as_str())
+            .await
+            .map_err(failed)?;
         Ok(write)
     }
 
@@ -234,10 +257,10 @@ impl SqlStore {
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
         let tx = match &self.inner.writers {
             Pool::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_WRITE).await.map(Tx::Sqlite),
-            Pool::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+            Pool::Postgres(gate) => Tx::on_server(gate).await,
         };
         let tx = tx.map_err(failed)?;
-        Ok(Write::new(tx, self.inner.feed.clone(), self.inner.jobs.clone()))
+        Ok(Write::new(tx, self.inner.bells.clone()))
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -257,38 +280,13 @@ impl SqlStore {
     /// (`RecvError::Lagged`) reads on with [`SqlStore::changes_after`] and has missed nothing.
     #[must_use]
     pub fn subscribe_changes(&self) -> broadcast::Receiver<FeedHead> {
-        self.inner.feed.subscribe()
+        self.inner.bells.changes()
     }
 
     /// Changes after each commit that enqueued work or made room for some, so that a worker wakes at once.
     #[must_use]
     pub fn subscribe_jobs(&self) -> watch::Receiver<u64> {
-        self.inner.jobs.subscribe()
-    }
-
-    /// Applies the migrations that are missing. Beside a server nothing is applied: it runs on what is there.
-    async fn bring_up_to_date(&self, mode: OpenMode) -> Result<(), OpenError> {
-        let alone = match &self.inner.place {
-            Some(place) => place.lock.is_some(),
-            // Nodes are restarted one after the other, so that steps are applied while others serve: they expand.
-            None => mode == OpenMode::Serve || !postgres::is_set_up(self.read()).await.map_err(failed)?,
-        };
-        if alone {
-            let migrator = migrations::migrator(self.engine());
-            let run = match &self.inner.writers {
-                Pool::Sqlite(pool) => migrator.run(pool).await,
-                Pool::Postgres(pool) => migrator.run(pool).await,
-            };
-            return run.map_err(|error| OpenError::Migration(error.to_string()));
-        }
-        let newest = migrations::newest();
-        let applied = self.migration().await?;
-        if applied == newest {
-            return Ok(());
-        }
-        Err(OpenError::Migration(format!(
-            "another process serves it at version {applied}, and this program needs {newest}; stop the other first"
-        )))
+        self.inner.bells.jobs()
     }
 
     /// Refuses a key that did not seal what is in the database; the first key is the right one.
@@ -329,6 +327,40 @@ impl SqlStore {
             .await
             .map_err(failed)?;
         write.commit().await
+    }
+}
+
+impl Inner {
+    const fn engine(&self) -> Engine {
+        match self.writers {
+            Pool::Sqlite(_) => Engine::Sqlite,
+            Pool::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Applies the migrations that are missing. Beside a server nothing is applied: it runs on what is there.
+    async fn bring_up_to_date(&self, mode: OpenMode) -> Result<(), OpenError> {
+        let alone = match &self.place {
+            Some(place) => place.lock.is_some(),
+            // Nodes are restarted one after the other, so that steps are applied while others serve: they expand.
+            None => mode == OpenMode::Serve || !postgres::is_set_up(&self.readers).await.map_err(failed)?,
+        };
+        if alone {
+            let migrator = migrations::migrator(self.engine());
+            let run = match &self.writers {
+                Pool::Sqlite(pool) => migrator.run(pool).await,
+                Pool::Postgres(gate) => migrator.run(gate.pool()).await,
+            };
+            return run.map_err(|error| OpenError::Migration(error.to_string()));
+        }
+        let newest = migrations::newest();
+        let applied = migrations::applied(&self.readers).await?;
+        if applied == newest {
+            return Ok(());
+        }
+        Err(OpenError::Migration(format!(
+            "another process serves it at version {applied}, and this program needs {newest}; stop the other first"
+        )))
     }
 }
 

@@ -13,6 +13,8 @@ use super::{Query, Text, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     Text(&'static str),
+    /// The name of a column.
+    Name(String),
     /// One value.
     Bind,
     /// So many texts to choose from.
@@ -57,6 +59,12 @@ impl QueryBuilder {
     /// Text.
     pub(crate) fn push(&mut self, sql: &'static str) -> &mut Self {
         self.pieces.push(Piece::Text(sql));
+        self
+    }
+
+    /// The name of a column that was read from the database itself. It stands in quotes.
+    pub(crate) fn push_name(&mut self, name: &str) -> &mut Self {
+        self.pieces.push(Piece::Name(name.replace('"', "")));
         self
     }
 
@@ -115,6 +123,11 @@ pub(super) fn text_for_sqlite(pieces: &[Piece]) -> String {
     for piece in pieces {
         match piece {
             Piece::Text(text) => sql.push_str(text),
+            Piece::Name(name) => {
+                sql.push('"');
+                sql.push_str(name);
+                sql.push('"');
+            }
             Piece::Bind => sql.push('?'),
             Piece::List(count) => {
                 sql.push_str(" IN (");
@@ -151,6 +164,7 @@ pub(super) fn text_for_postgres(pieces: &[Piece]) -> String {
         // Writing into a string does not fail.
         let _ = match piece {
             Piece::Text(text) => sql.write_str(text),
+            Piece::Name(name) => write!(sql, "\"{name}\""),
             Piece::Bind => write!(sql, "${}", next()),
             Piece::List(_) => write!(sql, " = ANY(${})", next()),
             Piece::Rows { columns, .. } => {
@@ -171,7 +185,7 @@ pub(super) fn values_for_postgres(pieces: &[Piece], values: Vec<Value>) -> Resul
     let mut bound = Vec::new();
     for piece in pieces {
         match piece {
-            Piece::Text(_) => {}
+            Piece::Text(_) | Piece::Name(_) => {}
             Piece::Bind => bound.extend(values.next()),
             Piece::List(count) => {
                 bound.push(Value::Texts(Vec::new()));

@@ -1,16 +1,19 @@
 //! Pools, connections, transactions and rows of either engine.
 
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use std::sync::Arc;
+
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Error, Postgres, Row as _, Sqlite, Transaction};
 
 use super::Stored;
+use super::gate::{Gate, Place};
 
 /// Connections to share.
 #[derive(Debug, Clone)]
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Arc<Gate>),
 }
 
 /// A connection, lent.
@@ -52,7 +55,7 @@ impl Pool {
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(gate) => gate.pool.close().await,
         }
     }
 }
@@ -60,21 +63,27 @@ impl Pool {
 /// A transaction. Dropped without a commit it leaves everything as it was.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Transaction<'static, Postgres>, Place),
 }
 
 impl Tx {
+    /// Begins one on a server.
+    pub(crate) async fn on_server(gate: &Gate) -> Result<Self, Error> {
+        let place = gate.enter().await?;
+        Ok(Self::Postgres(gate.note(gate.pool.begin().await)?, place))
+    }
+
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(tx) => Conn::Sqlite(tx),
-            Self::Postgres(tx) => Conn::Postgres(tx),
+            Self::Postgres(tx, _) => Conn::Postgres(tx),
         }
     }
 
     pub(crate) async fn commit(self) -> Result<(), Error> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(tx, _place) => tx.commit().await,
         }
     }
 }
@@ -96,9 +105,14 @@ impl Row {
 
     /// The value in the first column.
     pub(crate) fn first<'r, T: Stored<'r>>(&'r self) -> Result<T, Error> {
+        self.at(0)
+    }
+
+    /// The value in a column by its place, from 0.
+    pub(crate) fn at<'r, T: Stored<'r>>(&'r self, place: usize) -> Result<T, Error> {
         match self {
-            Self::Sqlite(row) => row.try_get(0),
-            Self::Postgres(row) => row.try_get(0),
+            Self::Sqlite(row) => row.try_get(place),
+            Self::Postgres(row) => row.try_get(place),
         }
     }
 }

@@ -6,10 +6,13 @@
 
 mod builder;
 mod connection;
+mod gate;
+pub(crate) mod plans;
 mod value;
 
 pub(crate) use builder::QueryBuilder;
 pub(crate) use connection::{Conn, Pool, Row, Target, Tx};
+pub(crate) use gate::Gate;
 pub(crate) use value::{Stored, Value};
 
 use sqlx::postgres::PgArguments;
@@ -19,6 +22,7 @@ use sqlx::{AssertSqlSafe, Error};
 use builder::Piece;
 
 /// What a statement says.
+#[derive(Clone)]
 enum Text {
     /// The same on both engines.
     Fixed(&'static str),
@@ -27,6 +31,7 @@ enum Text {
 }
 
 /// A statement with its values.
+#[derive(Clone)]
 pub(crate) struct Query {
     text: Text,
     values: Vec<Value>,
@@ -62,8 +67,25 @@ macro_rules! send {
         match $target.into() {
             Target::Pool(Pool::Sqlite(pool)) => query.on_sqlite()?.$fetch(pool).await.map($sqlite),
             Target::Conn(Conn::Sqlite(conn)) => query.on_sqlite()?.$fetch(conn).await.map($sqlite),
-            Target::Pool(Pool::Postgres(pool)) => query.on_postgres()?.$fetch(pool).await.map($postgres),
-            Target::Conn(Conn::Postgres(conn)) => query.on_postgres()?.$fetch(conn).await.map($postgres),
+            Target::Pool(Pool::Postgres(gate)) => {
+                let again = query.clone();
+                let _place = gate.enter().await?;
+                let answer = match query.on_postgres()?.$fetch(&gate.pool).await {
+                    // Nothing depends on the connection it ran on: it goes to a new one.
+                    Err(error) if plans::overtaken(&error) => again.on_postgres()?.$fetch(&gate.pool).await,
+                    other => other,
+                };
+                gate.note(answer).map($postgres)
+            }
+            Target::Conn(Conn::Postgres(conn)) => {
+                let answer = query.on_postgres()?.$fetch(conn).await;
+                // The transaction is over; whoever began it tries again.
+                answer
+                    .inspect_err(|error| {
+                        plans::overtaken(error);
+                    })
+                    .map($postgres)
+            }
         }
     }};
 }

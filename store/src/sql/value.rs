@@ -1,5 +1,6 @@
 //! Values on their way into a statement, and the types that come out of a row.
 
+use sha2::{Digest, Sha256};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
@@ -17,6 +18,34 @@ pub(crate) enum Value {
     Ints(Vec<Option<i64>>),
     /// A column of bytes; PostgreSQL only.
     ManyBytes(Vec<Option<Vec<u8>>>),
+}
+
+impl Value {
+    /// As PostgreSQL gives it back.
+    pub(crate) fn into_postgres(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.map(without_nul)),
+            other => other,
+        }
+    }
+
+    /// Adds the value to a hash so that no two rows of values run into each other.
+    pub(crate) fn digest(&self, digest: &mut Sha256) {
+        let part = match self {
+            Self::Text(text) => text.as_ref().map(|text| text.as_bytes().to_vec()),
+            Self::Int(number) => number.map(|number| number.to_be_bytes().to_vec()),
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Texts(_) | Self::Ints(_) | Self::ManyBytes(_) => None,
+        };
+        match part {
+            None => digest.update([0]),
+            Some(part) => {
+                digest.update([1]);
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+        }
+    }
 }
 
 /// A type that a column of either engine can be read as.

@@ -1,17 +1,21 @@
-//! What survives a crash: the store in memory, or a SQLite file that is closed and opened again.
+//! What survives a crash: the store in memory, or a SQLite file or PostgreSQL database that is closed and opened again.
 
 use std::sync::Arc;
 
 use connector_sdk::Credentials;
 use model::OrganizationId;
-use store::{Durability, MasterKey, OpenMode, Organization, SqliteStore};
+use store::{Durability, MasterKey, OpenMode, Organization, SqlStore};
 use sync::state::{Connection, Origin};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::store_port::Backing;
 use super::time::{SkewedClock, WorldTime};
+use crate::harness::Database;
 use crate::memory_store::MemoryStore;
+
+/// What the start of a process that has a file for itself does.
+const TAKE_OVER: &str = "UPDATE jobs SET lease_until = 0, token = token + 1 WHERE state = 'running'";
 
 /// Which store a world has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub enum DiskKind {
     Memory,
     /// SQLite in a file: for truth.
     Sqlite,
+    /// PostgreSQL, on the private server that tests share.
+    Postgres,
 }
 
 impl DiskKind {
@@ -29,6 +35,7 @@ impl DiskKind {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         }
     }
 }
@@ -36,15 +43,16 @@ impl DiskKind {
 /// The store of a world.
 pub(crate) enum Disk {
     Memory(MemoryStore),
-    Sqlite(Box<File>),
+    Sql(Box<Sql>),
 }
 
-/// A SQLite file.
-pub(crate) struct File {
-    store: SqliteStore,
+/// A database.
+pub(crate) struct Sql {
+    store: SqlStore,
     runtime: Arc<Runtime>,
     time: Arc<WorldTime>,
     folder: TempDir,
+    database: Option<Database>,
 }
 
 impl Disk {
@@ -56,11 +64,12 @@ impl Disk {
     pub(crate) fn new(kind: DiskKind, organization: &OrganizationId, time: &Arc<WorldTime>) -> Self {
         match kind {
             DiskKind::Memory => Self::Memory(MemoryStore::new()),
-            DiskKind::Sqlite => {
+            DiskKind::Sqlite | DiskKind::Postgres => {
+                let database = (kind == DiskKind::Postgres).then(|| Database::new().expect("PostgreSQL"));
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = Arc::new(runtime.expect("a runtime"));
                 let folder = tempfile::tempdir().expect("a temporary folder");
-                let store = runtime.block_on(open(&folder, time));
+                let store = runtime.block_on(open(&folder, database.as_ref(), time));
                 let fresh = Organization {
                     id: organization.clone(),
                     name: "Simulated".to_owned(),
@@ -69,11 +78,12 @@ impl Disk {
                 runtime
                     .block_on(store.create_organization(&fresh))
                     .expect("an organization");
-                Self::Sqlite(Box::new(File {
+                Self::Sql(Box::new(Sql {
                     store,
                     runtime,
                     time: time.clone(),
                     folder,
+                    database,
                 }))
             }
         }
@@ -86,7 +96,7 @@ impl Disk {
     pub(crate) fn add_connection(&self, connection: Connection) {
         let added = match self {
             Self::Memory(store) => store.add_connection(connection),
-            Self::Sqlite(file) => file.runtime.block_on(file.store.insert_connection(
+            Self::Sql(sql) => sql.runtime.block_on(sql.store.insert_connection(
                 &connection,
                 &Credentials::default(),
                 &Origin::Hub,
@@ -96,12 +106,23 @@ impl Disk {
     }
 
     /// The process died: what it had in memory is gone.
+    #[expect(
+        clippy::expect_used,
+        reason = "a simulation without its store has nothing to say"
+    )]
     pub(crate) fn reopen(&mut self) {
         match self {
             Self::Memory(store) => store.take_over(),
-            Self::Sqlite(file) => {
-                file.runtime.block_on(file.store.close());
-                file.store = file.runtime.block_on(open(&file.folder, &file.time));
+            Self::Sql(sql) => {
+                sql.runtime.block_on(sql.store.close());
+                if let Some(database) = &sql.database {
+                    // On a file the lock proves that the old process is dead; on a server its leases run out. That
+                    // wait would make another schedule of the same seed.
+                    database.psql(TAKE_OVER).expect("PostgreSQL");
+                }
+                sql.store = sql
+                    .runtime
+                    .block_on(open(&sql.folder, sql.database.as_ref(), &sql.time));
             }
         }
     }
@@ -113,10 +134,10 @@ impl Disk {
                 jobs: Arc::new(store.clone()),
                 runtime: None,
             },
-            Self::Sqlite(file) => Backing {
-                store: Arc::new(file.store.clone()),
-                jobs: Arc::new(file.store.clone()),
-                runtime: Some(file.runtime.clone()),
+            Self::Sql(sql) => Backing {
+                store: Arc::new(sql.store.clone()),
+                jobs: Arc::new(sql.store.clone()),
+                runtime: Some(sql.runtime.clone()),
             },
         }
     }
@@ -126,8 +147,11 @@ impl Disk {
     clippy::expect_used,
     reason = "a simulation without its store has nothing to say"
 )]
-async fn open(folder: &TempDir, time: &Arc<WorldTime>) -> SqliteStore {
-    let url = format!("sqlite://{}", folder.path().join("simulated.db").display());
+async fn open(folder: &TempDir, database: Option<&Database>, time: &Arc<WorldTime>) -> SqlStore {
+    let url = match database {
+        Some(database) => database.url().to_owned(),
+        None => format!("sqlite://{}", folder.path().join("simulated.db").display()),
+    };
     let key = MasterKey::from_text(&"42".repeat(32)).expect("a key");
     let options = store::Options {
         mode: OpenMode::Serve,
@@ -138,7 +162,7 @@ async fn open(folder: &TempDir, time: &Arc<WorldTime>) -> SqliteStore {
         time: time.clone(),
         skew_ms: 0,
     });
-    SqliteStore::open_with(&url, key, clock, options)
+    SqlStore::open_with(&url, key, clock, options)
         .await
         .expect("a database")
 }

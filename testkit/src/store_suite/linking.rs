@@ -81,6 +81,17 @@ pub async fn records_are_found_by_their_uid(subject: &dyn Subject) -> anyhow::Re
         .await?;
     ensure!(store.with_uid(org, &world.work.id, &ask("u1")).await?.is_empty());
     ensure!(store.with_uid(org, &world.work.id, &ask("u3")).await?.len() == 1);
+    // Longer than an index takes, and nothing that packs well.
+    let mut word = 1u64;
+    let mut long = String::new();
+    while long.len() < 8_000 {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        long += &format!("{word:x}");
+    }
+    let (named_long, _, effects) = named("Long", "d", &long);
+    store.commit(org, None, effects).await?;
+    let found = store.with_uid(org, &world.work.id, &ask(&long)).await?;
+    ensure!(found.len() == 1 && *found[0].record == named_long);
     Ok(())
 }
 

@@ -202,6 +202,33 @@ fn a_seed_leaves_the_same_trace_twice_and_on_both_stores() {
 }
 
 #[test]
+fn a_seed_leaves_the_same_trace_in_memory_and_on_postgresql() {
+    let seeds: Vec<u64> = (1_000..1_000 + size(3, 20)).collect();
+    let failed = failures(&seeds, |seed| {
+        // One that dies now and then, and one that does not.
+        for crash_every in [None, Some(9)] {
+            let memory = Options {
+                crash_every,
+                ..Options::default()
+            };
+            let postgres = Options {
+                disk: DiskKind::Postgres,
+                ..memory.clone()
+            };
+            let first = traced(seed, &memory);
+            assert_same(
+                seed,
+                "in memory and on PostgreSQL",
+                &first,
+                &traced(seed, &postgres),
+            );
+        }
+        None
+    });
+    assert!(failed.is_empty());
+}
+
+#[test]
 fn a_death_at_a_given_effect_is_played_again_alike_on_both_stores() {
     let seeds: Vec<u64> = (2_000..2_000 + size(6, 60)).collect();
     let failed = failures(&seeds, |seed| {

@@ -1,5 +1,5 @@
 //! Two stores, one behaviour: random schedules of commits, reads and work on the queue, run on the store in memory
-//! and on SQLite side by side. Every answer must be the same: success or refusal with its words, every list with its
+//! and on SQLite or PostgreSQL side by side. Every answer must be the same: success or refusal with its words, every list with its
 //! order. The ids come from a small space, so that rows clash, links exchange their remote objects, fences are lost.
 //!
 //! `STORE_SCHEDULES` sets how many schedules are run, `STORE_SCHEDULE` runs one of them alone.
@@ -16,12 +16,14 @@ mod sides;
 
 use draw::Draw;
 use names::Operation;
-use sides::Sides;
+use sides::{Other, Sides};
 
 /// Operations of one schedule.
 const OPERATIONS: usize = 60;
 /// Schedules of one run, unless it is told another number.
 const SCHEDULES: u64 = 150;
+/// Each with a database of its own, and a server between: slower.
+const SCHEDULES_ON_POSTGRES: u64 = 25;
 
 /// How many commits ended how.
 #[derive(Debug, Default)]
@@ -38,8 +40,8 @@ fn shown(before: &[Operation]) -> String {
     lines.collect()
 }
 
-async fn run(seed: u64, ends: &mut Ends) {
-    let mut sides = Sides::open().await;
+async fn run(other: Other, seed: u64, ends: &mut Ends) {
+    let mut sides = Sides::open(other).await;
     let mut draw = Draw::new(seed, &sides.memory);
     for connection in draw.connections() {
         sides.add_connection(&connection).await;
@@ -51,10 +53,10 @@ async fn run(seed: u64, ends: &mut Ends) {
             Some(operation) => operation.clone(),
             None => draw.operation(),
         };
-        let (memory, sqlite) = sides.ask(&operation).await;
+        let (memory, sql) = sides.ask(&operation).await;
         assert!(
-            memory == sqlite,
-            "schedule {seed} after{}\nthen operation {number}: {operation:?}\nin memory: {memory}\non SQLite: {sqlite}",
+            memory == sql,
+            "schedule {seed} after{}\nthen operation {number}: {operation:?}\nin memory: {memory}\non {other:?}: {sql}",
             shown(&before)
         );
         draw.learn(&operation);
@@ -67,38 +69,36 @@ async fn run(seed: u64, ends: &mut Ends) {
         before.push(operation);
     }
     for question in draw.every_question() {
-        let (memory, sqlite) = sides.ask(&question).await;
+        let (memory, sql) = sides.ask(&question).await;
         assert!(
-            memory == sqlite,
-            "schedule {seed} after{}\nin the end: {question:?}\nin memory: {memory}\non SQLite: {sqlite}",
+            memory == sql,
+            "schedule {seed} after{}\nin the end: {question:?}\nin memory: {memory}\non {other:?}: {sql}",
             shown(&before)
         );
     }
-    for (what, memory, sqlite) in sides.all_rows(&draw.organizations()).await {
+    for (what, memory, sql) in sides.all_rows(&draw.organizations()).await {
         assert!(
-            memory == sqlite,
-            "schedule {seed} after{}\nin the end, {what}:\nin memory: {memory}\non SQLite: {sqlite}",
+            memory == sql,
+            "schedule {seed} after{}\nin the end, {what}:\nin memory: {memory}\non {other:?}: {sql}",
             shown(&before)
         );
     }
-    sides.sqlite.close().await;
+    sides.sql.close().await;
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-#[tokio::test]
-async fn both_stores_answer_the_same_to_any_schedule() {
+async fn compare(other: Other, schedules: u64) {
     let mut ends = Ends::default();
     if let Some(seed) = number("STORE_SCHEDULE") {
-        return run(seed, &mut ends).await;
+        return run(other, seed, &mut ends).await;
     }
-    let schedules = number("STORE_SCHEDULES").unwrap_or(SCHEDULES);
+    let schedules = number("STORE_SCHEDULES").unwrap_or(schedules);
     for seed in 0..schedules {
-        run(seed, &mut ends).await;
+        run(other, seed, &mut ends).await;
     }
-    println!("{schedules} schedules of {OPERATIONS} operations: {ends:?}");
     // Schedules that only fail, or never do, would say little.
     let commits = ends.done + ends.stale + ends.fenced;
     assert!(
@@ -109,4 +109,14 @@ async fn both_stores_answer_the_same_to_any_schedule() {
         ends.fenced > 0 && ends.claimed > 0,
         "the queue was idle: {ends:?}"
     );
+}
+
+#[tokio::test]
+async fn both_stores_answer_the_same_to_any_schedule() {
+    compare(Other::Sqlite, SCHEDULES).await;
+}
+
+#[tokio::test]
+async fn postgresql_answers_the_same_to_any_schedule() {
+    compare(Other::Postgres, SCHEDULES_ON_POSTGRES).await;
 }

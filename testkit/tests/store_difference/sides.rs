@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use model::{OrganizationId, RecordId};
 use store::{
     ChangeFilter, ConflictFilter, Durability, JobFilter, LinkFilter, MasterKey, OpenMode, Options, Paging,
-    QuarantineFilter, SqliteStore,
+    QuarantineFilter, SqlStore,
 };
 use sync::ports::{Jobs, Store, StoreError};
 use sync::state::{Connection, Origin};
 use tempfile::TempDir;
+use testkit::harness::Database;
 use testkit::memory_store::MemoryStore;
 
 use crate::names::{Operation, Question, START_MS, space};
@@ -31,49 +32,66 @@ impl Clock for Still {
     async fn sleep(&self, _duration: Duration) {}
 }
 
+/// What the store in memory is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Other {
+    Sqlite,
+    Postgres,
+}
+
 pub(crate) struct Sides {
     pub(crate) memory: MemoryStore,
-    pub(crate) sqlite: SqliteStore,
+    pub(crate) sql: SqlStore,
     folder: TempDir,
+    /// On PostgreSQL.
+    database: Option<Database>,
 }
 
 impl Sides {
-    pub(crate) async fn open() -> Self {
+    pub(crate) async fn open(other: Other) -> Self {
         let folder = TempDir::new().unwrap();
+        let database = (other == Other::Postgres).then(|| Database::new().unwrap());
         Self {
             memory: MemoryStore::new(),
-            sqlite: open(&folder).await,
+            sql: open(&folder, database.as_ref()).await,
             folder,
+            database,
         }
     }
 
     /// The process dies, and another one opens the stores.
     async fn reopen(&mut self) {
         self.memory.take_over();
-        self.sqlite.close().await;
-        self.sqlite = open(&self.folder).await;
+        self.sql.close().await;
+        if let Some(database) = &self.database {
+            // The lock on a file proves that its old process is dead. On a server time does: the leases run out.
+            database
+                .psql("UPDATE jobs SET lease_until = 0, token = token + 1 WHERE state = 'running'")
+                .unwrap();
+        }
+        self.sql = open(&self.folder, self.database.as_ref()).await;
     }
 
     pub(crate) async fn add_connection(&self, connection: &Connection) {
         self.memory.add_connection(connection.clone()).unwrap();
-        self.sqlite
+        self.sql
             .insert_connection(connection, &Credentials::default(), &Origin::Hub)
             .await
             .unwrap();
     }
 
-    /// Both answers: in memory, and on SQLite.
+    /// Both answers: in memory, and in the other store.
     pub(crate) async fn ask(&mut self, operation: &Operation) -> (String, String) {
         if let Operation::Reopen = operation {
             self.reopen().await;
         }
         if let Operation::Enqueue(job) = operation {
-            let sqlite = self.sqlite.enqueue(job.clone()).await.map(|job| job.id);
-            return (text(self.memory.enqueue(job.clone())), text(sqlite));
+            let sql = self.sql.enqueue(job.clone()).await.map(|job| job.id);
+            return (text(self.memory.enqueue(job.clone())), text(sql));
         }
         (
             answer(&self.memory, operation).await,
-            answer(&self.sqlite, operation).await,
+            answer(&self.sql, operation).await,
         )
     }
 
@@ -87,27 +105,17 @@ impl Sides {
         let mut found = Vec::new();
         for organization in organizations {
             let filter = LinkFilter::default();
-            links.extend(
-                self.sqlite
-                    .links(organization, &filter, &all)
-                    .await
-                    .unwrap()
-                    .items,
-            );
+            links.extend(self.sql.links(organization, &filter, &all).await.unwrap().items);
             let filter = ConflictFilter::default();
-            let page = self.sqlite.conflicts(organization, &filter, &all).await.unwrap();
+            let page = self.sql.conflicts(organization, &filter, &all).await.unwrap();
             conflicts.extend(page.items);
             let filter = QuarantineFilter::default();
-            let page = self
-                .sqlite
-                .quarantined(organization, &filter, &all)
-                .await
-                .unwrap();
+            let page = self.sql.quarantined(organization, &filter, &all).await.unwrap();
             entries.extend(page.items);
             let filter = JobFilter::default();
-            jobs.extend(self.sqlite.jobs(organization, &filter, &all).await.unwrap().items);
+            jobs.extend(self.sql.jobs(organization, &filter, &all).await.unwrap().items);
             let feed = self
-                .sqlite
+                .sql
                 .changes_after(organization, 0, &ChangeFilter::default(), u32::MAX)
                 .await
                 .unwrap();
@@ -117,7 +125,7 @@ impl Sides {
                 .collect();
             for number in 0..space::RECORDS {
                 let id = RecordId::new(1, u128::from(number));
-                let page = self.sqlite.history(organization, &id, None, &all).await.unwrap();
+                let page = self.sql.history(organization, &id, None, &all).await.unwrap();
                 let told = self.memory.history(organization, &id);
                 found.push(("history", text(told), text(page.items)));
             }
@@ -173,15 +181,18 @@ impl Sides {
     }
 }
 
-async fn open(folder: &TempDir) -> SqliteStore {
-    let url = format!("sqlite://{}", folder.path().join("concord.db").display());
+async fn open(folder: &TempDir, database: Option<&Database>) -> SqlStore {
+    let url = match database {
+        Some(database) => database.url().to_owned(),
+        None => format!("sqlite://{}", folder.path().join("concord.db").display()),
+    };
     let key = MasterKey::load_or_create(&folder.path().join("concord.key")).unwrap();
     let options = Options {
         mode: OpenMode::Serve,
         durability: Durability::ProcessOnly,
         readers: 1,
     };
-    SqliteStore::open_with(&url, key, Arc::new(Still), options)
+    SqlStore::open_with(&url, key, Arc::new(Still), options)
         .await
         .unwrap()
 }

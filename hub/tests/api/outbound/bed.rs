@@ -18,7 +18,7 @@ use store::{
     WebhookEndpoint,
 };
 use tempfile::TempDir;
-use testkit::harness::until;
+use testkit::harness::{Database, until};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,15 @@ pub(crate) struct Bed {
     pub(crate) dispatcher: Dispatcher,
     stop: CancellationToken,
     running: JoinHandle<()>,
-    pub(crate) folder: Arc<TempDir>,
+    pub(crate) place: Arc<Place>,
+}
+
+/// What outlives a process.
+pub(crate) struct Place {
+    folder: TempDir,
+    url: String,
+    /// Removed when nobody needs it any more.
+    _database: Option<Database>,
 }
 
 impl Bed {
@@ -69,18 +77,23 @@ impl Bed {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let (url, _database) = crate::fresh_database(folder.path());
+        let place = Arc::new(Place {
+            folder,
+            url,
+            _database,
+        });
         let clock = Arc::new(SetClock(watch::channel(START_MS).0));
-        Self::open(folder, clock, limits).await
+        Self::open(place, clock, limits).await
     }
 
     /// On a database that may be there already. Waits for whoever has it to be gone.
-    pub(crate) async fn open(folder: Arc<TempDir>, clock: Arc<SetClock>, limits: Limits) -> Self {
-        let url = format!("sqlite://{}", folder.path().join("concord.db").display());
-        let key = MasterKey::load_or_create(&folder.path().join("key")).unwrap();
+    pub(crate) async fn open(place: Arc<Place>, clock: Arc<SetClock>, limits: Limits) -> Self {
+        let key = MasterKey::load_or_create(&place.folder.path().join("key")).unwrap();
         let store = until("the database", LIMIT, async || {
             let clock = Arc::clone(&clock) as Arc<dyn Clock>;
-            SqliteStore::open_with(&url, key.clone(), clock, Options::default())
+            SqliteStore::open_with(&place.url, key.clone(), clock, Options::default())
                 .await
                 .ok()
         })
@@ -106,7 +119,7 @@ impl Bed {
             dispatcher,
             stop,
             running,
-            folder,
+            place,
         }
     }
 

@@ -164,11 +164,11 @@ async fn a_death_between_sending_and_writing_it_down_sends_it_again_with_the_sam
             let bed = Bed::new().await;
             bed.endpoint(&url, false).await;
             bed.change(&["rec_1"]).await;
-            (Arc::clone(&bed.clock), Arc::clone(&bed.folder))
+            (Arc::clone(&bed.clock), Arc::clone(&bed.place))
         });
         (other, kept)
     });
-    let (other, (clock, folder)) = begun.await.unwrap();
+    let (other, (clock, place)) = begun.await.unwrap();
     until("the receiver to hold it", LIMIT, async || {
         held.load(Ordering::SeqCst).then_some(())
     })
@@ -176,7 +176,7 @@ async fn a_death_between_sending_and_writing_it_down_sends_it_again_with_the_sam
     .unwrap();
     other.shutdown_background();
     died.store(true, Ordering::SeqCst);
-    let bed = Bed::open(folder, clock, Limits::default()).await;
+    let bed = Bed::open(place, clock, Limits::default()).await;
     eventually(&bed, "it to arrive", async || !receiver.taken().is_empty()).await;
     let endpoints = bed
         .store

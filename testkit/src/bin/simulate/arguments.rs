@@ -102,6 +102,8 @@ enum Store {
     Memory,
     /// SQLite in a file, closed and opened again at each crash: for truth.
     Sqlite,
+    /// PostgreSQL, a private server
+    Postgres,
 }
 
 /// What is to be done.
@@ -175,6 +177,7 @@ impl Arguments {
             disk: match self.store {
                 Store::Memory => DiskKind::Memory,
                 Store::Sqlite => DiskKind::Sqlite,
+                Store::Postgres => DiskKind::Postgres,
             },
             detail: if self.trace {
                 Detail::Trace

@@ -145,7 +145,10 @@ fn command(seed: u64, options: &Options, shrunk: &Shrunk) -> String {
         }
     };
     word(options.steps != STEPS, format!("--steps {}", options.steps));
-    word(options.disk == DiskKind::Sqlite, "--store sqlite".to_owned());
+    word(
+        options.disk != DiskKind::Memory,
+        format!("--store {}", options.disk.name()),
+    );
     if let Some(after) = options.crash_after {
         word(true, format!("--crash-after {after}"));
     }

@@ -28,6 +28,10 @@ docs:
 bench *words:
     scripts/bench {{ words }}
 
+# the ingest of webhooks beside what bounds it
+bench-ingest *words:
+    scripts/bench-ingest {{ words }}
+
 # the deterministic simulator as CI plays it, or with the words: just simulate --seeds 100000
 simulate *words:
     scripts/simulate {{ words }}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use connector_sdk::{Clock, SystemClock};
+use connector_sdk::{Clock, Connector, SystemClock};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::OrganizationId;
 use store::{OpenError, OpenMode, Options, Organization, SqlStore};
@@ -23,8 +23,10 @@ use crate::keys::Fresh;
 use crate::outbound::{self, Dispatcher};
 use crate::providers::ProviderPool;
 use crate::state::{AppState, Parts, id_parts};
+use crate::webhooks::committer::InboxPort;
+use crate::webhooks::{Intake, refresh_routes};
 use crate::worker::{self, Lanes, Worker};
-use crate::{api, registry};
+use crate::{api, listener, registry};
 
 /// How long open requests have to end when the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,8 +39,25 @@ pub struct Server {
     first_key: Option<String>,
     state: AppState,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
+}
+
+/// What a server is made of besides its configuration; tests put their own in.
+pub struct Make {
+    /// The connectors.
+    pub connectors: Vec<Arc<dyn Connector>>,
+    /// Where webhooks are made durable, over the store.
+    pub inbox: Box<dyn FnOnce(SqlStore) -> Arc<dyn InboxPort> + Send>,
+}
+
+impl Default for Make {
+    fn default() -> Self {
+        Self {
+            connectors: registry::connectors(),
+            inbox: Box::new(|store| Arc::new(store)),
+        }
+    }
 }
 
 impl Server {
@@ -47,6 +66,14 @@ impl Server {
     /// # Errors
     /// When the database or the address cannot be had; says what to do.
     pub async fn start(config: &Config) -> Result<Self, Failure> {
+        Self::start_with(config, Make::default()).await
+    }
+
+    /// [`Self::start`] with other parts.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(config: &Config, make: Make) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         // The address first: a second server on the same one shall not touch the database.
@@ -66,7 +93,7 @@ impl Server {
             Failure::new(format!("the way out cannot be set up: {error}"), remedy)
         })?;
         let providers = ProviderPool::new(
-            registry::connectors(),
+            make.connectors,
             store.clone(),
             Arc::clone(&clock),
             &config.extra_roots,
@@ -81,6 +108,20 @@ impl Server {
             Arc::clone(&providers) as Arc<dyn sync::ports::Providers>,
             Arc::clone(&clock),
             Arc::clone(&entropy),
+        );
+        refresh_routes(&store, &providers).await.map_err(|error| {
+            let remedy = "run `concord doctor` to see what is wrong with the database";
+            Failure::new(
+                format!("the connections' routes cannot be written: {error}"),
+                remedy,
+            )
+        })?;
+        let intake = Intake::new(
+            store.clone(),
+            (make.inbox)(store.clone()),
+            Arc::clone(&providers),
+            Arc::clone(&clock),
+            &origin(config, address),
         );
         let stop = CancellationToken::new();
         let lanes = Lanes::default();
@@ -121,19 +162,20 @@ impl Server {
             entropy,
             lanes,
             prometheus: prometheus()?,
+            intake,
             feed,
             guard,
             dispatcher,
             stopping: stop.clone(),
         });
-        let serving = axum::serve(listener, api::router(state.clone()))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let router = api::router(state.clone());
+        let serving = listener::serve(listener, router, config.max_connections, stop.clone());
         Ok(Self {
             address,
             first_key,
             state,
             stop,
-            serving: tokio::spawn(async move { serving.await }),
+            serving: tokio::spawn(serving),
             background,
         })
     }
@@ -212,6 +254,14 @@ pub async fn open_store(config: &Config, mode: OpenMode) -> Result<SqlStore, Fai
     SqlStore::open_with(&config.database.url(), key, Arc::new(SystemClock), options)
         .await
         .map_err(|error| unopened(&error, &config.database))
+}
+
+/// Scheme, host and port at which providers reach this server, and whatever path stands before its own.
+fn origin(config: &Config, address: SocketAddr) -> String {
+    match &config.public_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("http://{address}"),
+    }
 }
 
 fn unopened(error: &OpenError, database: &Database) -> Failure {

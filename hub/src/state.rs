@@ -13,6 +13,7 @@ use crate::egress::Guard;
 use crate::feed::Feed;
 use crate::outbound::Dispatcher;
 use crate::providers::ProviderPool;
+use crate::webhooks::Intake;
 use crate::worker::Lanes;
 
 /// The running application. Cheap to clone.
@@ -35,6 +36,8 @@ pub struct Parts {
     pub lanes: Lanes,
     /// What was counted.
     pub prometheus: PrometheusHandle,
+    /// Where webhooks come in.
+    pub intake: Intake,
     /// The feed as it grows.
     pub feed: Feed,
     /// The way out to addresses that customers give.
@@ -62,6 +65,12 @@ impl AppState {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// Where webhooks come in.
+    #[must_use]
+    pub fn intake(&self) -> &Intake {
+        &self.0.intake
     }
 
     /// Connectors and their contexts.

@@ -119,6 +119,10 @@ ids! {
     WebhookEndpointId = "whe_";
     /// A message to such an address; the same however often it is sent.
     OutboundDeliveryId = "msg_";
+    /// A webhook that came in.
+    InboundId = "in_";
+    /// A registration at a vendor that serves many connections.
+    ProviderAppId = "app_";
 }
 
 #[cfg(test)]

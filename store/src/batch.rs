@@ -7,12 +7,13 @@ use sync::history::HistoryEntry;
 use sync::ports::{Effect, StoreError};
 use sync::state::{FeedAction, FeedEntry, Fence, Link, NewJob, Record};
 
+use crate::freshness::{self, Fresh};
 use crate::link_parts::Parts;
 use crate::original::{self, Packed};
 use crate::write::Write;
 use crate::{
-    SqliteStore, collections, conflicts, connections, history, intents, links, mirrors, pairings, quarantine,
-    queue, records,
+    SqliteStore, collections, conflicts, connections, history, inbox, intents, links, mirrors, pairings,
+    quarantine, queue, records,
 };
 
 /// What is written at once.
@@ -45,6 +46,8 @@ struct Plan {
     history: Vec<HistoryEntry>,
     /// Links go, or move to another record.
     takes_apart: bool,
+    /// Over what the links that were dropped have left.
+    freshness: Vec<Fresh>,
 }
 
 impl Plan {
@@ -78,6 +81,17 @@ impl Plan {
             Effect::Feed(entry) => self.feed.push(entry),
             Effect::History(entry) => self.history.push(*entry),
             Effect::Enqueue(job) => self.jobs.push(*job),
+            Effect::PutFreshness {
+                collection,
+                remote,
+                freshness,
+                at,
+            } => self.freshness.push(Fresh {
+                collection,
+                remote,
+                freshness,
+                at,
+            }),
             Effect::UpdateRecord(record) => {
                 let seen = self.record_ids.contains(&record.id);
                 self.one(seen, Effect::UpdateRecord(record));
@@ -109,6 +123,7 @@ impl Plan {
             | Effect::PutMirror(_)
             | Effect::DropMirror(_)
             | Effect::ExpectNoIntent(_)
+            | Effect::EndInbound { .. }
             | Effect::Pair { .. }) => self.one(false, other),
         }
     }
@@ -177,7 +192,8 @@ impl SqliteStore {
                 Step::One(effect) => one(&mut write, organization, &mut parts, effect, now).await?,
             }
         }
-        parts.write(&mut write, organization).await?;
+        parts.write(&mut write, organization, now).await?;
+        freshness::put(&mut write, organization, plan.freshness).await?;
         for job in &plan.jobs {
             queue::enqueue(&mut write, organization, job, now).await?;
         }
@@ -268,5 +284,20 @@ async fn one(
             collection,
             pairing,
         } => pairings::put(write, organization, &record, &collection, pairing).await,
+        Effect::EndInbound { inbound, end, at } => inbox::end(write, organization, &inbound, &end, at).await,
+        Effect::PutFreshness {
+            collection,
+            remote,
+            freshness,
+            at,
+        } => {
+            let fresh = Fresh {
+                collection,
+                remote,
+                freshness,
+                at,
+            };
+            freshness::put(write, organization, vec![fresh]).await
+        }
     }
 }

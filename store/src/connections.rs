@@ -10,7 +10,7 @@ use sync::state::{Connection, FeedAction, FeedEntry, Health, Origin};
 use crate::column::{all, corrupt, document, failed, get, id, json, optional_id, refused, spelled, word};
 use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
-use crate::{Page, Paging, SqliteStore, history, queue};
+use crate::{Page, Paging, SqliteStore, history, hooks, inbox, queue};
 
 /// What to change of a connection; `None` leaves as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -243,6 +243,8 @@ impl SqliteStore {
             return Ok(false);
         }
         queue::cancel(&mut write, organization, id, now).await?;
+        inbox::drop_of(&mut write, organization, id, now).await?;
+        hooks::forget_secrets(&mut write, organization, id.as_str()).await?;
         entries.push(entry(FeedAction::Deleted, id, &[], origin, now));
         write.append(organization, entries).await?;
         write.commit().await?;

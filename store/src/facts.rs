@@ -9,7 +9,7 @@ use crate::migrations;
 use crate::sql::{self, QueryBuilder};
 
 /// The tables whose rows are counted and copied: all but what is about the installation itself.
-pub(crate) const TABLES: [&str; 24] = [
+pub(crate) const TABLES: [&str; 29] = [
     "organizations",
     "api_keys",
     "connections",
@@ -34,6 +34,11 @@ pub(crate) const TABLES: [&str; 24] = [
     "webhook_secrets",
     "outbound_deliveries",
     "outbound_attempts",
+    "inbox",
+    "observed",
+    "provider_apps",
+    "connection_routes",
+    "hook_secrets",
 ];
 
 /// The state of the database.

@@ -8,7 +8,7 @@ use sync::state::{JobTask, NewJob};
 
 use crate::column::{all, count, failed, get, id, json, optional_json, word};
 use crate::sql::{self, QueryBuilder, Row, Target};
-use crate::{Page, Paging, SqliteStore, idempotency, outbound, queue};
+use crate::{Page, Paging, SqliteStore, freshness, idempotency, outbound, queue};
 
 /// How long an ended job can be looked up.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
@@ -201,7 +201,8 @@ impl SqliteStore {
         Ok(cancelled)
     }
 
-    /// Forgets jobs that ended a week ago, and idempotency keys that have served their time.
+    /// Forgets jobs that ended a week ago, webhooks that ended three days ago, and idempotency keys that have served
+    /// their time.
     ///
     /// # Errors
     /// When the database fails.
@@ -216,6 +217,9 @@ impl SqliteStore {
         .map_err(failed)?;
         idempotency::sweep(&mut write, now_ms).await?;
         outbound::sweep(&mut write, now_ms).await?;
-        write.commit().await
+        freshness::sweep(&mut write, now_ms).await?;
+        write.commit().await?;
+        self.sweep_inbox(now_ms).await?;
+        Ok(())
     }
 }

@@ -1,15 +1,17 @@
 //! The look-up from remote objects to their links, written when all other effects of a batch are: links of a batch may
 //! exchange their remote objects, and a new one may take what another gives up, in whatever order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use connector_sdk::RemoteId;
 use model::{CollectionId, LinkId, OrganizationId, PartKey};
 use sync::ports::StoreError;
 use sync::state::{Link, RemotePart};
 
-use crate::column::{failed, get, refused};
+use crate::column::{failed, get, id, refused};
 use crate::dialect::rows_per_insert;
-use crate::sql::{self, QueryBuilder};
+use crate::freshness;
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 
 /// The remote objects of a link that was written.
@@ -20,7 +22,11 @@ struct Waiting {
 
 /// The remote objects of the links that a batch has written so far.
 #[derive(Default)]
-pub(crate) struct Parts(BTreeMap<LinkId, Waiting>);
+pub(crate) struct Parts {
+    waiting: BTreeMap<LinkId, Waiting>,
+    /// Remote objects that lost their link, unless another one takes them up.
+    left: BTreeSet<(CollectionId, RemoteId)>,
+}
 
 impl Parts {
     /// Those of a new link.
@@ -29,12 +35,35 @@ impl Parts {
             collection: link.collection.clone(),
             parts: link.parts.clone(),
         };
-        self.0.insert(link.id.clone(), waiting);
+        self.waiting.insert(link.id.clone(), waiting);
     }
 
     /// A link goes.
-    pub(crate) fn forget(&mut self, link: &LinkId) {
-        self.0.remove(link);
+    pub(crate) async fn forget(
+        &mut self,
+        write: &mut Write,
+        organization: &OrganizationId,
+        link: &LinkId,
+    ) -> Result<(), StoreError> {
+        self.waiting.remove(link);
+        let rows = sql::query(
+            "DELETE FROM link_parts WHERE organization_id = $1 AND link_id = $2
+             RETURNING collection_id, remote_id",
+        )
+        .bind(organization.as_str())
+        .bind(link.as_str())
+        .fetch_all(write.conn())
+        .await
+        .map_err(failed)?;
+        self.leave(&rows)
+    }
+
+    fn leave(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        for row in rows {
+            let remote = RemoteId(get(row, "remote_id")?);
+            self.left.insert((id(row, "collection_id")?, remote));
+        }
+        Ok(())
     }
 
     /// Those of changed links: what was there is taken out. The original of a part that is gone goes with it: a later
@@ -50,8 +79,9 @@ impl Parts {
             .push_bind(organization.as_str())
             .push(" AND link_id")
             .push_in(links.iter().map(|link| link.id.as_str()))
-            .push(" RETURNING link_id, part");
+            .push(" RETURNING link_id, part, collection_id, remote_id");
         let rows = query.build().fetch_all(write.conn()).await.map_err(failed)?;
+        self.leave(&rows)?;
         let now: HashSet<(&str, &str)> = links
             .iter()
             .flat_map(|link| link.parts.keys().map(|part| (link.id.as_str(), part.as_str())))
@@ -65,7 +95,7 @@ impl Parts {
         }
         for link in links {
             for part in self
-                .0
+                .waiting
                 .get(&link.id)
                 .into_iter()
                 .flat_map(|waiting| waiting.parts.keys())
@@ -93,10 +123,13 @@ impl Parts {
         self,
         write: &mut Write,
         organization: &OrganizationId,
+        at: i64,
     ) -> Result<(), StoreError> {
-        let mut rows = Vec::with_capacity(self.0.len());
-        for (link, waiting) in self.0 {
+        let mut left = self.left;
+        let mut rows = Vec::with_capacity(self.waiting.len());
+        for (link, waiting) in self.waiting {
             for (part, remote) in waiting.parts {
+                left.remove(&(waiting.collection.clone(), remote.id.clone()));
                 rows.push((waiting.collection.clone(), link.clone(), part, remote));
             }
         }
@@ -122,6 +155,6 @@ impl Parts {
                 .await
                 .map_err(refused("a remote object of one of the links"))?;
         }
-        Ok(())
+        freshness::forget(write, organization, left, at).await
     }
 }

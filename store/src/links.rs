@@ -223,7 +223,7 @@ pub(crate) async fn remove(
     link: &LinkId,
     revision: i64,
 ) -> Result<(), StoreError> {
-    parts.forget(link);
+    parts.forget(write, organization, link).await?;
     let done = sql::query("DELETE FROM links WHERE organization_id = $1 AND id = $2 AND revision = $3")
         .bind(organization.as_str())
         .bind(link.as_str())

@@ -9,7 +9,8 @@ use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, Organizati
 use serde_json::Value;
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
 use sync::state::{
-    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Quarantine, Record,
+    ClaimedJob, Collection, Conflict, Connection, Fence, Freshness, Inbound, Intent, Link, Mirror, Pairing,
+    Quarantine, Record,
 };
 
 use crate::{SqliteStore, links};
@@ -191,6 +192,25 @@ impl Store for SqliteStore {
         id: &ConflictId,
     ) -> Result<Option<Conflict>, StoreError> {
         self.read_conflict(organization, id).await
+    }
+
+    async fn inbox(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Inbound>, StoreError> {
+        self.read_inbox(organization, connection, now_ms, limit).await
+    }
+
+    async fn freshness(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<BTreeMap<RemoteId, Freshness>, StoreError> {
+        self.read_freshness(organization, collection, ids).await
     }
 
     async fn commit(

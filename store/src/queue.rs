@@ -21,8 +21,8 @@ pub(crate) async fn enqueue(
 ) -> Result<String, StoreError> {
     let id = sql::query_scalar(
         "INSERT INTO jobs
-            (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at)
-         VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7)
+            (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at, head_start_ms)
+         VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8)
          ON CONFLICT (organization_id, task) WHERE state = 'queued' DO UPDATE
          SET run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
          RETURNING id",
@@ -34,6 +34,7 @@ pub(crate) async fn enqueue(
     .bind(job.task.lane())
     .bind(job.run_at)
     .bind(now)
+    .bind(job.task.head_start_ms())
     .fetch_one(write.conn())
     .await
     .map_err(refused(job.id.as_str()))?;
@@ -189,11 +190,13 @@ impl SqliteStore {
         let organization: OrganizationId = id(&row, "organization_id")?;
         let mut write = self.write_in(&organization).await?;
         check_fence(&mut write, &organization, fence).await?;
+        let task: JobTask = json(&row, "task")?;
         match result {
+            Ok(_) if !task.is_kept() => forget(&mut write, fence).await?,
             Ok(value) => succeed(&mut write, fence, now_ms, &value).await?,
             Err(failure) => fail(&mut write, &row, fence, now_ms, &failure).await?,
         }
-        match json::<JobTask>(&row, "task")? {
+        match task {
             JobTask::Sync { connection, .. } => {
                 sql::query("UPDATE connections SET attempted_at = $1 WHERE organization_id = $2 AND id = $3")
                     .bind(now_ms)
@@ -203,7 +206,10 @@ impl SqliteStore {
                     .await
                     .map_err(failed)?;
             }
-            JobTask::Push { .. } | JobTask::Mirror { .. } | JobTask::Unlink { .. } => {}
+            JobTask::Push { .. }
+            | JobTask::Inbox { .. }
+            | JobTask::Mirror { .. }
+            | JobTask::Unlink { .. } => {}
         }
         // The lane is free.
         write.wake_workers();
@@ -229,6 +235,16 @@ async fn succeed(write: &mut Write, fence: &Fence, now: i64, value: &Value) -> R
     .execute(write.conn())
     .await
     .map_err(failed)?;
+    Ok(())
+}
+
+/// Ends a job of which nobody asks what it did.
+async fn forget(write: &mut Write, fence: &Fence) -> Result<(), StoreError> {
+    sql::query("DELETE FROM jobs WHERE id = $1")
+        .bind(fence.job.as_str())
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 

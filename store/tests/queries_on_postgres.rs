@@ -12,6 +12,8 @@ mod bench;
 mod feed;
 #[path = "queries/halfway.rs"]
 mod halfway;
+#[path = "queries/inbox.rs"]
+mod inbox;
 #[path = "queries/outbound.rs"]
 mod outbound;
 mod place;

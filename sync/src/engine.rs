@@ -226,6 +226,7 @@ impl Engine {
                 .await
             }
             JobTask::Push { connection } => self.sync(job, connection, None, progress, cancel).await,
+            JobTask::Inbox { connection } => self.work_inbox(job, connection, progress, cancel).await,
             JobTask::Mirror { mirror } => {
                 matching::backfill(&self.desk, &job.organization, mirror, Some(&job.fence), progress).await
             }

@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connector_sdk::{Connector, Context, Cursor, Known, RemoteId};
 use model::{
-    CollectionId, ConnectionId, IntentId, JobId, LinkId, MirrorId, OrganizationId, PartKey, RecordId,
+    CollectionId, ConnectionId, InboundId, IntentId, JobId, LinkId, MirrorId, OrganizationId, PartKey,
+    RecordId,
 };
 
 use crate::history::HistoryEntry;
 use crate::hold::{Hold, HoldAnswer};
 use crate::state::{
-    ClaimedJob, Collection, Conflict, Connection, FeedEntry, Fence, Health, Intent, Link, Mirror, NewJob,
-    Pairing, Quarantine, Record,
+    ClaimedJob, Collection, Conflict, Connection, FeedEntry, Fence, Freshness, Health, Inbound, InboundEnd,
+    Intent, Link, Mirror, NewJob, Pairing, Quarantine, Record,
 };
 
 /// Randomness for ids.
@@ -175,6 +176,27 @@ pub enum Effect {
         /// What was decided.
         pairing: Option<Pairing>,
     },
+    /// What became of a webhook; refused as stale unless it still waits. In the transaction of what it brought, so
+    /// that it has its effect once.
+    EndInbound {
+        /// The webhook.
+        inbound: InboundId,
+        /// What became of it.
+        end: InboundEnd,
+        /// Epoch milliseconds.
+        at: i64,
+    },
+    /// How new what a webhook told of a remote object was. Dropping the object's link forgets it.
+    PutFreshness {
+        /// The collection.
+        collection: CollectionId,
+        /// The object.
+        remote: RemoteId,
+        /// How new.
+        freshness: Freshness,
+        /// Epoch milliseconds.
+        at: i64,
+    },
 }
 
 impl Effect {
@@ -204,7 +226,9 @@ impl Effect {
             | Self::Discovered { .. }
             | Self::DropMirror(_)
             | Self::ExpectNoIntent(_)
-            | Self::Pair { .. } => None,
+            | Self::Pair { .. }
+            | Self::EndInbound { .. }
+            | Self::PutFreshness { .. } => None,
         }
     }
 }
@@ -368,6 +392,24 @@ pub trait Store: Send + Sync {
         organization: &OrganizationId,
         id: &model::ConflictId,
     ) -> Result<Option<Conflict>, StoreError>;
+
+    /// Webhooks of a connection that wait and are due, oldest first.
+    async fn inbox(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Inbound>, StoreError>;
+
+    /// How new the last observations of these remote objects were; those that no webhook spoke of and that were never
+    /// linked are left out.
+    async fn freshness(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<BTreeMap<RemoteId, Freshness>, StoreError>;
 
     /// Applies all effects in one transaction, or none. With a fence, only while its job is still held.
     ///

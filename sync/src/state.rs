@@ -1,5 +1,6 @@
 //! What the engine persists: connections, collections, records, links, intents, mirrors, conflicts.
 
+mod inbox;
 mod mirrors;
 mod traits;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::hold::Hold;
 
+pub use inbox::{Freshness, Inbound, InboundEnd, InboundOutcome};
 pub use mirrors::{FieldOwner, Member, MemberRole, Mirror, Pairing, TargetEdits};
 pub(crate) use traits::fingerprint;
 pub use traits::{Rewrite, Traits};
@@ -461,6 +463,11 @@ pub enum JobTask {
         /// The connection.
         connection: ConnectionId,
     },
+    /// Work through what webhooks brought for a connection.
+    Inbox {
+        /// The connection.
+        connection: ConnectionId,
+    },
     /// Link the records of a mirror's sources to its targets.
     Mirror {
         /// The mirror.
@@ -480,8 +487,29 @@ impl JobTask {
         match self {
             Self::Sync { .. } => "sync",
             Self::Push { .. } => "push",
+            Self::Inbox { .. } => "inbox",
             Self::Mirror { .. } => "mirror",
             Self::Unlink { .. } => "unlink",
+        }
+    }
+
+    /// Whether the job is kept once it has done its work. Webhooks tell themselves what became of them, and there are
+    /// too many of their jobs.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        match self {
+            Self::Inbox { .. } => false,
+            Self::Sync { .. } | Self::Push { .. } | Self::Mirror { .. } | Self::Unlink { .. } => true,
+        }
+    }
+
+    /// How much longer other work must have waited to go before it, in milliseconds: what people and vendors wait for
+    /// goes before polls and backfill. A bound, so that nothing starves.
+    #[must_use]
+    pub const fn head_start_ms(&self) -> i64 {
+        match self {
+            Self::Inbox { .. } | Self::Push { .. } => 5_000,
+            Self::Sync { .. } | Self::Mirror { .. } | Self::Unlink { .. } => 0,
         }
     }
 
@@ -489,7 +517,9 @@ impl JobTask {
     #[must_use]
     pub fn lane(&self) -> String {
         match self {
-            Self::Sync { connection, .. } | Self::Push { connection } => connection.to_string(),
+            Self::Sync { connection, .. } | Self::Push { connection } | Self::Inbox { connection } => {
+                connection.to_string()
+            }
             Self::Mirror { mirror } => mirror.to_string(),
             Self::Unlink { .. } => "unlink".to_owned(),
         }

@@ -58,7 +58,9 @@ codes! {
     IdempotencyInProgress = "idempotency_in_progress", CONFLICT, "A request with the same `Idempotency-Key` is still being worked on. Send it again in a moment.";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The same `Idempotency-Key` came before with another request. Use a new key for a new request.";
     VersionMismatch = "version_mismatch", PRECONDITION_FAILED, "The record changed since the version in `If-Match`. `details` holds the present version and what changed.";
-    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB.";
+    BadSignature = "bad_signature", UNAUTHORIZED, "A webhook's delivery is not proven to be the provider's, or there is no such address. Nothing was stored.";
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The body did not arrive in time, or broke off. Nothing was stored; send it again.";
+    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is larger than this address takes: 1 MiB, or what a provider's webhooks may bring.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON. Send `Content-Type: application/json`.";
     TooManyStreams = "too_many_streams", TOO_MANY_REQUESTS, "Your organization follows its changes over as many streams as it may (1,000 on one server). End one, or let clients share one.";
     ReadOnly = "read_only", FORBIDDEN, "The collection or the field cannot be written with this connection.";

@@ -64,7 +64,7 @@ impl From<JobStateOut> for JobState {
 pub struct JobOut {
     /// Its id.
     pub id: JobId,
-    /// What it does: `sync`, `push`, `mirror`.
+    /// What it does: `sync`, `push`, `inbox`, `mirror`.
     pub task: &'static str,
     /// The connection it works on.
     pub connection_id: Option<ConnectionId>,
@@ -116,7 +116,9 @@ impl From<Job> for JobOut {
     fn from(job: Job) -> Self {
         let task = job.task.name();
         let (connection_id, mirror_id) = match job.task {
-            JobTask::Sync { connection, .. } | JobTask::Push { connection } => (Some(connection), None),
+            JobTask::Sync { connection, .. }
+            | JobTask::Push { connection }
+            | JobTask::Inbox { connection } => (Some(connection), None),
             JobTask::Mirror { mirror } => (None, Some(mirror)),
             JobTask::Unlink { .. } => (None, None),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Span;
@@ -20,6 +20,11 @@ const LONGEST_ID: usize = 64;
 /// A request's id, for handlers and traces.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) String);
+
+/// The id of the request that these belong to.
+pub(crate) fn request_id(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<RequestId>().map(|id| id.0.as_str())
+}
 
 /// Outermost: gives the request its id and writes every failure into the envelope.
 pub(super) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod conflicts;
 pub mod connections;
 pub mod connectors;
+pub mod deliveries;
 pub mod docs;
 mod edits;
 pub mod envelope;
@@ -22,9 +23,11 @@ mod layers;
 pub mod links;
 pub mod mirrors;
 pub mod occurrences;
+pub mod provider_apps;
 pub mod quarantine;
 pub mod records;
 pub mod root;
+pub mod webhook;
 pub mod webhook_endpoints;
 mod window;
 
@@ -40,8 +43,10 @@ use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
+use crate::webhooks;
 
 pub use idempotency::once;
+pub(crate) use layers::request_id;
 
 /// Longest time for an answer that is no stream. A new connection is tried at its provider before it is stored, so
 /// this is longer than a provider may take.
@@ -64,6 +69,9 @@ fn resources() -> OpenApiRouter<AppState> {
         .merge(changes::router())
         .merge(webhook_endpoints::router())
         .merge(jobs::router())
+        .merge(deliveries::router())
+        .merge(provider_apps::router())
+        .merge(webhook::router())
         .merge(api_keys::router())
         .merge(connectors::router())
         .merge(health::router())
@@ -85,6 +93,7 @@ pub fn router(state: AppState) -> Router {
         .merge(streams)
         .route_layer(from_fn(layers::acceptable))
         .merge(root::router())
+        .merge(webhooks::router())
         .merge(docs::router(openapi))
         .fallback(layers::no_such_route)
         .method_not_allowed_fallback(layers::no_such_method)

@@ -4,14 +4,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::terminal::Terminal;
 use crate::config::Config;
-use crate::logs;
 use crate::server::Server;
+use crate::{listener, logs};
 
 pub(super) async fn serve(config: &Config, terminal: &mut Terminal) -> anyhow::Result<()> {
     logs::start(config);
     // Before anything listens: a signal that comes early is not lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    listener::allow_files();
     let server = Server::start(config).await?;
     greet(config, &server, terminal)?;
     tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "serving");

@@ -21,6 +21,7 @@ pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
         database,
         sync_interval: Duration::from_secs(settings.number("sync_interval_seconds", 1, 86_400)?.into()),
         parallel_jobs: settings.number("parallel_jobs", 1, 256)? as usize,
+        max_connections: settings.number("max_connections", 1, 1_000_000)? as usize,
         extra_roots: extra_roots(settings)?,
         egress: egress(settings)?,
         guard_connections: guard_connections(settings)?,

@@ -34,6 +34,7 @@ pub(super) const KEYS: &[Key] = &[
     text("master_key_file"),
     number("sync_interval_seconds"),
     number("parallel_jobs"),
+    number("max_connections"),
     text("extra_roots_file"),
     text("egress_allow"),
     text("egress_ports"),

@@ -38,6 +38,8 @@ pub struct Config {
     pub sync_interval: Duration,
     /// Syncs at the same time.
     pub parallel_jobs: usize,
+    /// Connections at the same time.
+    pub max_connections: usize,
     /// Certificates trusted besides the well-known ones, in PEM.
     pub extra_roots: Vec<bytes::Bytes>,
     /// Where addresses that customers give may lead.
@@ -215,6 +217,7 @@ mod tests {
             ("sync_interval_seconds = 0", "`sync_interval_seconds`"),
             ("sync_interval_seconds = \"soon\"", "`sync_interval_seconds`"),
             ("parallel_jobs = 0", "`parallel_jobs`"),
+            ("max_connections = 0", "`max_connections`"),
             ("public_url = \"concord\"", "`public_url`"),
             ("egress_allow = \"10.0.0.0/33\"", "`egress_allow`"),
             ("egress_ports = \"https\"", "`egress_ports`"),

@@ -31,6 +31,9 @@ pub async fn schedule(
         if let Err(error) = enqueue_due(&store, clock.as_ref(), entropy.as_ref(), interval_ms).await {
             tracing::error!(%error, "the periodic syncs could not be planned; tried again soon");
         }
+        if let Err(error) = tend_inbox(&store, clock.as_ref(), entropy.as_ref()).await {
+            tracing::error!(%error, "webhooks that wait could not be looked after; tried again soon");
+        }
         if now_ms - swept_at >= SWEEP_EVERY_MS {
             swept_at = now_ms;
             if let Err(error) = store.sweep(now_ms).await {
@@ -54,6 +57,35 @@ async fn enqueue_due(
             .enqueue(sync_job(organization, connection, clock, entropy))
             .await?;
     }
+    Ok(())
+}
+
+/// Wakes what waits in the inbox without a job, drops what was parked for nobody, and shows how much waits.
+async fn tend_inbox(store: &SqliteStore, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), StoreError> {
+    let now_ms = clock.now_ms();
+    let dropped = store.drop_parked(now_ms).await?;
+    if dropped > 0 {
+        metrics::counter!("concord_webhooks_dropped_total").increment(dropped);
+        tracing::warn!(
+            dropped,
+            "webhooks were dropped: no connection owned their routes for ten minutes"
+        );
+    }
+    for (organization, connection) in store.due_inboxes(now_ms).await? {
+        let (epoch_ms, random) = id_parts(clock, entropy);
+        let job = NewJob {
+            id: JobId::new(epoch_ms, random),
+            organization,
+            task: JobTask::Inbox { connection },
+            run_at: now_ms,
+        };
+        store.enqueue(job).await?;
+    }
+    let depth = store.inbox_depth().await?;
+    metrics::gauge!("concord_inbox_waiting").set(depth.waiting as f64);
+    metrics::gauge!("concord_inbox_parked").set(depth.parked as f64);
+    let age_ms = depth.oldest.map_or(0, |oldest| (now_ms - oldest).max(0));
+    metrics::gauge!("concord_inbox_oldest_seconds").set(age_ms as f64 / 1_000.0);
     Ok(())
 }
 

@@ -3,14 +3,17 @@
 
 use ::sync::ports::{Effect, Store as _};
 use ::sync::state::Conflict;
-use connector_sdk::{Clock as _, SystemClock};
+use connector_memory::delivery;
+use connector_sdk::signature::{Scheme as _, StandardWebhooks, standard_webhooks};
+use connector_sdk::webhooks::inbox::StoredHead;
+use connector_sdk::{Clock as _, SystemClock, WebhookSecrets};
 use hub::entropy::SystemEntropy;
 use hub::state::id_parts;
-use model::ConflictId;
+use model::{ConflictId, InboundId, JobId, ProviderAppId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
-use store::{LinkFilter, Paging};
+use store::{LinkFilter, NewInbound, Paging, ProviderApp};
 
 use crate::server::{PASSWORD, TestServer, USER, start_server_with};
 
@@ -58,7 +61,49 @@ async fn tenant_with_everything() -> (TestServer, CaldavServer) {
     assert_eq!(mirror.status, 201, "{}", mirror.text);
     put_conflict(&server).await;
     put_delivery(&server).await;
+    put_webhook(&server).await;
     (server, calendars)
+}
+
+/// An app, and a delivery that came in at its address.
+async fn put_webhook(server: &TestServer) {
+    let store = server.server.state().unscoped_store();
+    let organization = store.organizations().await.unwrap().remove(0).id;
+    let links = store
+        .links(&organization, &LinkFilter::default(), &Paging::first(1))
+        .await
+        .unwrap();
+    let now_ms = SystemClock.now_ms();
+    let id = || id_parts(&SystemClock, &SystemEntropy);
+    let app = ProviderApp {
+        id: ProviderAppId::new(id().0, id().1),
+        organization: organization.clone(),
+        provider: "memory".to_owned(),
+        name: "An app".to_owned(),
+        created_at: now_ms,
+    };
+    store.insert_provider_app(&app, &[]).await.unwrap();
+    let secret = standard_webhooks::secret([7; 32]);
+    let request = delivery::signed(&secret, "msg_1", now_ms, delivery::body(&[])).unwrap();
+    let secrets = WebhookSecrets::new([secret]);
+    let verified = StandardWebhooks::DEFAULT
+        .verify(request, &secrets, now_ms)
+        .unwrap();
+    let row = NewInbound {
+        id: InboundId::new(id().0, id().1),
+        organization,
+        connection: Some(links.items[0].connection.clone()),
+        app: Some(app.id),
+        route: None,
+        provider: app.provider.clone(),
+        delivery: Some("msg_1".to_owned()),
+        head: serde_json::to_string(&StoredHead::of(&verified)).unwrap(),
+        body: verified.body().clone(),
+        trace: None,
+        received_at: now_ms,
+        job: JobId::new(id().0, id().1),
+    };
+    store.receive(vec![row]).await.unwrap();
 }
 
 async fn put_conflict(server: &TestServer) {
@@ -129,6 +174,7 @@ fn body_for(method: &Method, path: &str) -> Option<Value> {
         (_, "/v1/webhook-endpoints/{id}/replay") => {
             Some(json!({"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}))
         }
+        ("PATCH", "/v1/provider-apps/{id}") => Some(json!({"name": "theirs"})),
         (_, "/v1/calendars/{id}") => Some(json!({"enabled": true})),
         _ => Some(json!({})),
     }

@@ -4,14 +4,14 @@
 
 /// The jobs that can be claimed: due ones that wait, and running ones whose lease ran out, one of each lane that
 /// nobody works on. A lost job goes before waiting ones of its lane: as long as nobody took it over its old holder
-/// could still commit.
+/// could still commit. Live work has a head start.
 macro_rules! free_jobs {
     () => {
         "SELECT organization_id, id, lane FROM (
-            SELECT j.organization_id, j.id, j.lane, j.run_at,
+            SELECT j.organization_id, j.id, j.lane, j.run_at - j.head_start_ms AS turn,
                 ROW_NUMBER() OVER (
                     PARTITION BY j.organization_id, j.lane
-                    ORDER BY CASE WHEN j.state = 'running' THEN 0 ELSE 1 END, j.run_at, j.id
+                    ORDER BY CASE WHEN j.state = 'running' THEN 0 ELSE 1 END, j.run_at - j.head_start_ms, j.id
                 ) AS place
             FROM jobs j
             WHERE ((j.state = 'queued' AND j.run_at <= $1) OR (j.state = 'running' AND j.lease_until <= $1))
@@ -22,7 +22,7 @@ macro_rules! free_jobs {
                 )
          ) AS free
          WHERE place = 1
-         ORDER BY run_at, id"
+         ORDER BY turn, id"
     };
 }
 

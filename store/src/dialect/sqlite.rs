@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::Error;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::{Error, Sqlite, Transaction};
 
 use crate::open::Durability;
 use crate::sql::{self, Pool};
@@ -12,7 +12,23 @@ use crate::sql::{self, Pool};
 /// Begins a transaction that writes. SQLite would otherwise take the write lock at the first write, and fail at
 /// once instead of waiting when another process wrote since the first read
 /// (<https://www.sqlite.org/lang_transaction.html>).
-pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// Begins a transaction on the connection that writes.
+///
+/// When a commit fails for want of room or by an error of the disk, SQLite may have ended the transaction by itself
+/// (<https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction>). The driver's ROLLBACK then
+/// fails, and it goes on believing that the transaction is open: that connection would never write again. So it is given
+/// up for a new one.
+pub(crate) async fn begin_write(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, Error> {
+    match pool.begin_with(BEGIN_WRITE).await {
+        Err(Error::InvalidSavePointStatement) => {
+            pool.acquire().await?.close().await?;
+            pool.begin_with(BEGIN_WRITE).await
+        }
+        begun => begun,
+    }
+}
 
 /// How the one connection that writes is opened.
 pub(crate) fn writer(path: &Path, durability: Durability) -> SqliteConnectOptions {

@@ -256,7 +256,7 @@ impl SqlStore {
     /// PostgreSQL others commit meanwhile; whatever decides by what it read begins with [`SqlStore::write_in`].
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
         let tx = match &self.inner.writers {
-            Pool::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_WRITE).await.map(Tx::Sqlite),
+            Pool::Sqlite(pool) => sqlite::begin_write(pool).await.map(Tx::Sqlite),
             Pool::Postgres(gate) => Tx::on_server(gate).await,
         };
         let tx = tx.map_err(failed)?;

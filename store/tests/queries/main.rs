@@ -7,6 +7,7 @@ mod background;
 mod bench;
 mod feed;
 mod halfway;
+mod inbox;
 mod lifecycle;
 mod outbound;
 #[path = "../place/mod.rs"]

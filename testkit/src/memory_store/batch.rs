@@ -3,10 +3,12 @@
 //! Two things are looked at when all effects are applied, as SQLite does: whether each remote object has one link
 //! (links of a batch may exchange theirs), and whether what new rows refer to is there.
 
+use std::collections::BTreeSet;
+
 use connector_sdk::RemoteId;
 use model::{CollectionId, IntentId, LinkId, MirrorId, OrganizationId, RecordId};
 use sync::ports::{Effect, StoreError};
-use sync::state::{FeedEntry, Fence, NewJob};
+use sync::state::{FeedEntry, Fence, Freshness, NewJob};
 
 use super::journal::Was;
 use super::queue::Queue;
@@ -35,6 +37,8 @@ pub(super) fn commit(
         queue,
         journal: Vec::with_capacity(effects.len()),
         placed: Vec::new(),
+        left: BTreeSet::new(),
+        fresh: Vec::new(),
         references: Vec::new(),
     };
     let done = batch.run(effects);
@@ -53,6 +57,7 @@ pub(super) enum Reference {
     Quarantine(CollectionId, RemoteId),
     Mirror(MirrorId),
     Pairing(CollectionId, RecordId),
+    Freshness(CollectionId),
 }
 
 /// A batch under way.
@@ -62,6 +67,10 @@ pub(super) struct Batch<'a> {
     pub(super) journal: Vec<Was>,
     /// Links whose remote objects are to be put into the look-up.
     pub(super) placed: Vec<LinkId>,
+    /// Remote objects that lost their link, unless another one takes them up.
+    pub(super) left: BTreeSet<(CollectionId, RemoteId)>,
+    /// Written over what those have left.
+    pub(super) fresh: Vec<(CollectionId, RemoteId, Freshness)>,
     pub(super) references: Vec<Reference>,
 }
 
@@ -79,6 +88,7 @@ impl Batch<'_> {
             }
         }
         self.place_parts()?;
+        self.put_freshness();
         for job in jobs {
             self.enqueue(job)?;
         }
@@ -174,6 +184,16 @@ impl Batch<'_> {
                 self.pair(record, collection, pairing);
                 Ok(())
             }
+            Effect::EndInbound { inbound, end, at: _ } => self.end_inbound(inbound, end),
+            Effect::PutFreshness {
+                collection,
+                remote,
+                freshness,
+                at: _,
+            } => {
+                self.fresh.push((collection, remote, freshness));
+                Ok(())
+            }
         }
     }
 
@@ -214,6 +234,7 @@ impl Batch<'_> {
                 let noted = tenant.pairings.get(place).and_then(|noted| noted.get(record));
                 noted.is_none() || (collection(place) && tenant.records.contains_key(record))
             }
+            Reference::Freshness(place) => collection(place),
             Reference::Mirror(id) => tenant.mirrors.get(id).is_none_or(|mirror| {
                 mirror
                     .members

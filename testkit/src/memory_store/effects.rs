@@ -1,10 +1,12 @@
 //! Effects on everything but records and links.
 
 use connector_sdk::{Cursor, RemoteId};
-use model::{CollectionId, ConflictId, ConnectionId, IntentId, LinkId, MirrorId, RecordId};
+use model::{CollectionId, ConflictId, ConnectionId, InboundId, IntentId, LinkId, MirrorId, RecordId};
 use sync::hold::{Hold, HoldAnswer};
 use sync::ports::StoreError;
-use sync::state::{Collection, Conflict, Health, Intent, Mirror, NewJob, Pairing, Quarantine};
+use sync::state::{
+    Collection, Conflict, Freshness, Health, InboundEnd, Intent, Mirror, NewJob, Pairing, Quarantine,
+};
 
 use super::batch::{Batch, Reference, stale};
 use super::journal::Was;
@@ -102,6 +104,47 @@ impl Batch<'_> {
                 .push(Reference::Pairing(collection.clone(), record.clone()));
         }
         self.journal.push(Was::Pairing(collection, record, was));
+    }
+
+    /// What became of a webhook that waited.
+    pub(super) fn end_inbound(&mut self, id: InboundId, end: InboundEnd) -> Result<(), StoreError> {
+        let Some(stored) = self
+            .tenant
+            .inbox
+            .get_mut(&id)
+            .filter(|stored| stored.end.is_none())
+        else {
+            return stale(id);
+        };
+        let was = stored.clone();
+        match end {
+            InboundEnd::Retry { at, .. } => {
+                stored.due_at = at;
+                stored.inbound.attempts += 1;
+            }
+            InboundEnd::Done(_) | InboundEnd::Quarantined(_) | InboundEnd::Dropped(_) => {
+                stored.end = Some(end)
+            }
+        }
+        self.journal.push(Was::Webhook(id, Box::new(was)));
+        Ok(())
+    }
+
+    /// Objects that lost their link are not known to be new any more; what the batch itself says of them stands.
+    pub(super) fn put_freshness(&mut self) {
+        let left = std::mem::take(&mut self.left);
+        let left = left
+            .into_iter()
+            .filter(|(place, remote)| self.tenant.links.part(place, remote).is_none());
+        let left: Vec<_> = left
+            .map(|(place, remote)| (place, remote, Freshness::default()))
+            .collect();
+        for (place, remote, freshness) in left.into_iter().chain(std::mem::take(&mut self.fresh)) {
+            let key = (place, remote);
+            let was = self.tenant.freshness.insert(key.clone(), freshness);
+            self.references.push(Reference::Freshness(key.0.clone()));
+            self.journal.push(Was::Freshness(key, was));
+        }
     }
 
     pub(super) fn put_conflict(&mut self, conflict: Box<Conflict>) -> Result<(), StoreError> {

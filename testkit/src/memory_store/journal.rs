@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connector_sdk::{Cursor, RemoteId};
-use model::{CollectionId, ConflictId, ConnectionId, IntentId, JobId, LinkId, MirrorId, PartKey, RecordId};
+use model::{
+    CollectionId, ConflictId, ConnectionId, InboundId, IntentId, JobId, LinkId, MirrorId, PartKey, RecordId,
+};
 use sync::hold::Hold;
-use sync::state::{Collection, Health, Intent, Link, Mirror, Pairing, Quarantine, Record};
+use sync::state::{Collection, Freshness, Health, Intent, Link, Mirror, Pairing, Quarantine, Record};
 
 use super::links::{PartOf, Untouched};
 use super::queue::Queue;
-use super::tenant::Tenant;
+use super::tenant::{Tenant, Webhook};
 
 /// One change: what was there before it.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) enum Was {
     Discovered(ConnectionId, Option<i64>),
     Mirror(MirrorId, Option<Box<Mirror>>),
     Pairing(CollectionId, RecordId, Option<Pairing>),
+    Webhook(InboundId, Box<Webhook>),
+    Freshness((CollectionId, RemoteId), Option<Freshness>),
     NoJob(JobId),
     Job {
         id: JobId,
@@ -120,6 +124,15 @@ impl Was {
             }
             Self::Pairing(collection, record, pairing) => {
                 tenant.put_pairing(&collection, &record, pairing);
+            }
+            Self::Webhook(id, webhook) => {
+                tenant.inbox.insert(id, *webhook);
+            }
+            Self::Freshness(key, Some(freshness)) => {
+                tenant.freshness.insert(key, freshness);
+            }
+            Self::Freshness(key, None) => {
+                tenant.freshness.remove(&key);
             }
             Self::NoJob(id) => queue.forget(&id),
             Self::Job { id, run_at } => queue.run_at(&id, run_at),

@@ -117,6 +117,7 @@ impl Batch<'_> {
             // A link that this batch has changed before is not in there yet.
             if links.part(&place, &remote).is_some_and(|of| of.link == *id) {
                 let was = links.put_part(&place, &remote, None);
+                self.left.insert((place.clone(), remote.clone()));
                 self.journal.push(Was::Part(place.clone(), remote, was));
             }
         }

@@ -17,16 +17,18 @@ mod tenant;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{JobId, OrganizationId, RecordId};
+use model::{InboundId, JobId, OrganizationId, RecordId};
 use sync::history::HistoryEntry;
 use sync::ports::StoreError;
 use sync::state::{
-    Conflict, Connection, FeedAction, FeedEntry, Intent, Link, NewJob, Origin, Quarantine, Record,
+    Conflict, Connection, FeedAction, FeedEntry, Inbound, InboundEnd, Intent, Link, NewJob, Origin,
+    Quarantine, Record,
 };
 
 use queue::Enqueued;
 pub use queue::{Job, JobState};
 pub use state::State;
+use tenant::Webhook;
 
 /// A store in memory. Clones share what is stored.
 #[derive(Clone, Default)]
@@ -81,6 +83,30 @@ impl MemoryStore {
         match self.lock().queue.enqueue(job)? {
             Enqueued::New(id) | Enqueued::Joined { id, .. } => Ok(id),
         }
+    }
+
+    /// Puts a webhook into the inbox, due when it was received, and its job into the queue.
+    ///
+    /// # Errors
+    /// `Stale` when the job's id is taken.
+    pub fn receive(&self, inbound: Inbound, job: NewJob) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let (tenant, queue) = state.split(&inbound.organization);
+        queue.enqueue(job)?;
+        let webhook = Webhook {
+            due_at: inbound.received_at,
+            end: None,
+            inbound,
+        };
+        tenant.inbox.insert(webhook.inbound.id.clone(), webhook);
+        Ok(())
+    }
+
+    /// What became of a webhook; `None` while it waits.
+    #[must_use]
+    pub fn inbound_end(&self, organization: &OrganizationId, id: &InboundId) -> Option<InboundEnd> {
+        let state = self.lock();
+        state.tenant(organization).inbox.get(id)?.end.clone()
     }
 
     /// What a hub does that opens the store after a crash: leases of the one before it are over, and nothing that it

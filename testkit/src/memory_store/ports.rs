@@ -9,7 +9,8 @@ use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, Organizati
 use serde_json::Value;
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
 use sync::state::{
-    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Quarantine, Record,
+    ClaimedJob, Collection, Conflict, Connection, Fence, Freshness, Inbound, Intent, Link, Mirror, Pairing,
+    Quarantine, Record,
 };
 
 use super::{MemoryStore, batch};
@@ -213,6 +214,39 @@ impl Store for MemoryStore {
         let state = self.lock();
         let found = state.tenant(organization).conflicts.get(id);
         Ok(found.map(|conflict| conflict.as_ref().clone()))
+    }
+
+    async fn inbox(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Inbound>, StoreError> {
+        let state = self.lock();
+        let waiting = state.tenant(organization).inbox.values().filter(|webhook| {
+            webhook.end.is_none() && webhook.due_at <= now_ms && webhook.inbound.connection == *connection
+        });
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(waiting
+            .take(limit)
+            .map(|webhook| webhook.inbound.clone())
+            .collect())
+    }
+
+    async fn freshness(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<BTreeMap<RemoteId, Freshness>, StoreError> {
+        let state = self.lock();
+        let noted = &state.tenant(organization).freshness;
+        let found = ids.iter().filter_map(|id| {
+            let freshness = noted.get(&(collection.clone(), id.clone()))?;
+            Some((id.clone(), freshness.clone()))
+        });
+        Ok(found.collect())
     }
 
     async fn commit(

@@ -114,7 +114,12 @@ impl Job {
     /// What is claimed first within a lane: lost jobs before waiting ones, since as long as nobody took one over its
     /// old holder could still commit.
     fn turn(&self) -> (bool, i64, &JobId) {
-        (self.state != JobState::Running, self.run_at, &self.id)
+        (self.state != JobState::Running, self.due_turn(), &self.id)
+    }
+
+    /// Live work has a head start.
+    fn due_turn(&self) -> i64 {
+        self.run_at.saturating_sub(self.task.head_start_ms())
     }
 }
 
@@ -206,7 +211,7 @@ impl Queue {
                 None => free.push(job),
             }
         }
-        free.sort_by_key(|job| (job.run_at, &job.id));
+        free.sort_by_key(|job| (job.due_turn(), &job.id));
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let ids: Vec<JobId> = free.into_iter().take(limit).map(|job| job.id.clone()).collect();
         let jobs = &mut self.jobs;
@@ -235,6 +240,10 @@ impl Queue {
         result: Result<Value, JobFailure>,
     ) -> Result<(), StoreError> {
         let job = self.held(fence)?;
+        if result.is_ok() && !job.task.is_kept() {
+            self.forget(&fence.job);
+            return Ok(());
+        }
         let attempts = job.attempts;
         let retry_at = match result {
             Ok(value) => {

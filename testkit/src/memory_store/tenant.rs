@@ -6,10 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connector_sdk::RemoteId;
 use model::{
-    CollectionId, ConflictId, ConnectionId, IntentId, LinkId, MirrorId, PartKey, QuarantineId, RecordId,
+    CollectionId, ConflictId, ConnectionId, InboundId, IntentId, LinkId, MirrorId, PartKey, QuarantineId,
+    RecordId,
 };
 use sync::history::{HistoryEntry, KEPT_PER_RECORD};
-use sync::state::{Collection, Conflict, Connection, FeedEntry, Intent, Mirror, Pairing, Quarantine, Record};
+use sync::state::{
+    Collection, Conflict, Connection, FeedEntry, Freshness, Inbound, InboundEnd, Intent, Mirror, Pairing,
+    Quarantine, Record,
+};
 
 use super::links::Links;
 
@@ -27,9 +31,19 @@ pub(super) struct Tenant {
     pub(super) conflicts: BTreeMap<ConflictId, Box<Conflict>>,
     pub(super) quarantine: BTreeMap<CollectionId, BTreeMap<RemoteId, Box<Quarantine>>>,
     pub(super) pairings: BTreeMap<CollectionId, BTreeMap<RecordId, Pairing>>,
+    pub(super) inbox: BTreeMap<InboundId, Webhook>,
+    pub(super) freshness: BTreeMap<(CollectionId, RemoteId), Freshness>,
     pub(super) feed: Vec<FeedEntry>,
     /// Of each record, oldest first.
     pub(super) history: BTreeMap<RecordId, VecDeque<Box<HistoryEntry>>>,
+}
+
+/// A webhook, and what became of it; until then, when it is due.
+#[derive(Debug, Clone)]
+pub(super) struct Webhook {
+    pub(super) inbound: Inbound,
+    pub(super) due_at: i64,
+    pub(super) end: Option<InboundEnd>,
 }
 
 impl Tenant {

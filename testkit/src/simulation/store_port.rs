@@ -8,9 +8,9 @@ use bytes::Bytes;
 use connector_sdk::{Known, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, OrganizationId, PartKey, RecordId};
 use sync::ports::{Effect, JobFailure, Jobs, Linked, Store, StoreError};
-use sync::state::Pairing;
 use sync::state::{
-    ClaimedJob, Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Quarantine, Record,
+    ClaimedJob, Collection, Conflict, Connection, Fence, Freshness, Inbound, Intent, Link, Mirror, Pairing,
+    Quarantine, Record,
 };
 use tokio::runtime::Runtime;
 
@@ -252,6 +252,25 @@ impl Store for WatchedStore {
         record: &RecordId,
     ) -> Result<BTreeMap<CollectionId, Pairing>, StoreError> {
         read!(self.pairings_of(organization, record))
+    }
+
+    async fn inbox(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Inbound>, StoreError> {
+        read!(self.inbox(organization, connection, now_ms, limit))
+    }
+
+    async fn freshness(
+        &self,
+        organization: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Result<BTreeMap<RemoteId, Freshness>, StoreError> {
+        read!(self.freshness(organization, collection, ids))
     }
 
     async fn commit(

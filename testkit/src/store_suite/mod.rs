@@ -6,6 +6,7 @@
 pub mod commits;
 pub mod effects;
 pub mod feed;
+pub mod freshness;
 pub mod history;
 pub mod linking;
 pub mod queue;
@@ -89,6 +90,11 @@ macro_rules! store_suite {
             the_feed_is_dense_and_in_order_under_concurrent_commits,
             a_commit_that_fails_leaves_no_gap_in_the_feed,
         );
+        $crate::store_suite!(@cases $make, freshness:
+            the_last_freshness_of_an_object_stands,
+            an_object_that_loses_its_link_is_not_known_to_be_new_any_more,
+            a_commit_that_fails_leaves_freshness_as_it_was,
+        );
         $crate::store_suite!(@cases $make, history:
             history_reads_back_newest_first_for_each_record,
             the_oldest_history_of_a_record_goes_beyond_the_bound,
@@ -99,6 +105,7 @@ macro_rules! store_suite {
             a_job_is_claimed_once_by_however_many_ask,
             a_lost_lease_is_taken_over_before_other_work_of_its_lane,
             a_heartbeat_keeps_a_job,
+            live_work_has_a_head_start_and_nothing_starves,
             identical_work_that_waits_is_joined_and_the_earlier_time_holds,
             a_failed_job_waits_for_its_next_attempt_and_one_without_ends,
             a_retry_joins_identical_work_that_waits_by_then,

@@ -48,10 +48,15 @@ fn failure(retry_at: Option<i64>) -> JobFailure {
 /// Whatever the tasks; other lanes go on.
 pub async fn a_lane_is_worked_on_by_one_at_a_time(subject: &dyn Subject) -> anyhow::Result<()> {
     let world = World::build(subject).await?;
-    let (sync, push, other) = (world.sync(START_MS), world.push(START_MS + 1), mirror(&world, 1));
+    // Far enough apart for the push's head start.
+    let (sync, push, other) = (
+        world.sync(START_MS),
+        world.push(START_MS + 6_000),
+        mirror(&world, 1),
+    );
     enqueue(subject, &[&sync, &push, &other]).await?;
     ensure!(claim(subject, START_MS - 1).await?.is_empty(), "nothing is due");
-    let now = START_MS + 1;
+    let now = START_MS + 6_000;
     let first = claim(subject, now).await?;
     let ids: BTreeSet<_> = first.iter().map(|job| job.id.clone()).collect();
     ensure!(
@@ -123,6 +128,31 @@ pub async fn a_lost_lease_is_taken_over_before_other_work_of_its_lane(
     let second = claim(subject, START_MS + LEASE_MS).await?;
     ensure!(second.len() == 1 && second[0].id == sync.id, "{second:?}");
     ensure!(second[0].attempts == 1 && second[0].fence.token > first.fence.token);
+    Ok(())
+}
+
+/// Live work before polls and backfill, in its lane too.
+pub async fn live_work_has_a_head_start_and_nothing_starves(subject: &dyn Subject) -> anyhow::Result<()> {
+    let world = World::build(subject).await?;
+    let (backfill, poll) = (mirror(&world, 1), world.sync(START_MS));
+    let live = world.push(START_MS + 4_000);
+    enqueue(subject, &[&backfill, &poll, &live]).await?;
+    let now = START_MS + 4_000;
+    let first = subject.jobs().claim("node", now, LEASE_MS, 1).await?;
+    ensure!(first.len() == 1 && first[0].id == live.id, "{first:?}");
+    subject
+        .jobs()
+        .finish(&first[0].fence, now, Ok(json!(null)))
+        .await?;
+    let late = world.push(START_MS + 6_000);
+    enqueue(subject, &[&late]).await?;
+    let now = START_MS + 6_000;
+    let second = subject.jobs().claim("node", now, LEASE_MS, 2).await?;
+    let ids: BTreeSet<_> = second.iter().map(|job| &job.id).collect();
+    ensure!(
+        ids == BTreeSet::from([&poll.id, &backfill.id]),
+        "the poll has waited long enough: {second:?}"
+    );
     Ok(())
 }
 

@@ -21,7 +21,8 @@ use model::{
 };
 use sync::ports::{Effect, Entropy, Linked, Provider, Providers, Store, StoreError};
 use sync::state::{
-    Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Quarantine, Record,
+    Collection, Conflict, Connection, Fence, Freshness, Inbound, Intent, Link, Mirror, Pairing, Quarantine,
+    Record,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -193,6 +194,25 @@ impl Store for Port {
         limit: u32,
     ) -> Stored<Vec<Quarantine>> {
         look!(self, Settled, unreadable_due(owner, collection, now_ms, limit))
+    }
+
+    async fn inbox(
+        &self,
+        owner: &OrganizationId,
+        connection: &ConnectionId,
+        now_ms: i64,
+        limit: u32,
+    ) -> Stored<Vec<Inbound>> {
+        look!(self, Read, inbox(owner, connection, now_ms, limit))
+    }
+
+    async fn freshness(
+        &self,
+        owner: &OrganizationId,
+        collection: &CollectionId,
+        ids: &[RemoteId],
+    ) -> Stored<BTreeMap<RemoteId, Freshness>> {
+        look!(self, Read, freshness(owner, collection, ids))
     }
 
     async fn commit(&self, _: &OrganizationId, _: Option<&Fence>, effects: Vec<Effect>) -> Stored<()> {

@@ -13,7 +13,7 @@ use axum::response::Response;
 use model::{CollectionId, ConnectionId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use store::ConnectionPatch;
+use store::{ConnectionPatch, HookOwner};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,6 +24,7 @@ use super::extract::{Body, Caller, Id, IdempotencyKey, Params, paging};
 use super::jobs::enqueue;
 use super::once;
 use crate::state::AppState;
+use crate::webhooks::refresh_routes_of;
 
 pub use shapes::{
     CollectionOut, CollectionPatchIn, ConnectionCreated, ConnectionDetail, ConnectionIn, ConnectionOut,
@@ -120,6 +121,7 @@ async fn make(caller: &Caller, wanted: ConnectionIn, verify: bool) -> Result<Con
     store
         .insert_connection(&connection, trial.credentials(), &caller.origin())
         .await?;
+    refresh_routes_of(state, &connection).await?;
     trial::store_collections(caller, &connection.id, found).await?;
     let task = JobTask::Sync {
         connection: connection.id.clone(),
@@ -192,6 +194,7 @@ async fn change(
         .update_connection(&caller.organization, &id, &patch, &caller.origin())
         .await?
         .ok_or_else(|| ApiError::not_found("connection"))?;
+    refresh_routes_of(caller.state(), &updated).await?;
     for (collection, patch) in wanted.collections.unwrap_or_default() {
         if let Some(enabled) = patch.enabled {
             caller
@@ -228,6 +231,8 @@ async fn remove(caller: Caller, Id(id): Id<ConnectionId>) -> Result<StatusCode, 
         return Err(ApiError::not_found("connection"));
     }
     caller.state().providers().forget(&id);
+    caller.state().intake().forget_routes(&caller.organization);
+    caller.state().intake().forget(&HookOwner::Connection(id.clone()));
     tracing::info!(connection = %id, "connection removed");
     Ok(StatusCode::NO_CONTENT)
 }

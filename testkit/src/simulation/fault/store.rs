@@ -13,7 +13,8 @@ use connector_sdk::{Connector, Known, RemoteId};
 use model::{CollectionId, ConflictId, ConnectionId, LinkId, MirrorId, OrganizationId, PartKey, RecordId};
 use sync::ports::{Effect, Linked, Store, StoreError};
 use sync::state::{
-    Collection, Conflict, Connection, Fence, Intent, Link, Mirror, Pairing, Quarantine, Record,
+    Collection, Conflict, Connection, Fence, Freshness, Inbound, Intent, Link, Mirror, Pairing, Quarantine,
+    Record,
 };
 
 use super::Plant;
@@ -115,6 +116,8 @@ store_over! {
     pairings_of(record: &RecordId) -> BTreeMap<CollectionId, Pairing>;
     joined(collection: &CollectionId, after: Option<&RecordId>, limit: u32) -> Vec<Record>;
     conflict(id: &ConflictId) -> Option<Conflict>;
+    inbox(connection: &ConnectionId, now_ms: i64, limit: u32) -> Vec<Inbound>;
+    freshness(collection: &CollectionId, ids: &[RemoteId]) -> BTreeMap<RemoteId, Freshness>;
 }
 
 /// Plants a fault at the store.

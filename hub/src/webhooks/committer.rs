@@ -1,0 +1,240 @@
+//! Group commit: concurrent handlers hand their webhooks to one committer, which writes all that wait in one
+//! transaction and then answers each. A disk syncs once per batch, not once per webhook; while it does, the next batch
+//! gathers by itself. Nobody waits for a batch to fill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use store::{NewInbound, Receipt, SqliteStore};
+use sync::ports::StoreError;
+use tokio::sync::{mpsc, oneshot};
+
+/// Webhooks of one transaction.
+pub const BATCH_ROWS: usize = 512;
+/// Webhooks that wait for a transaction; more are turned away at once.
+pub const QUEUE: usize = 4_096;
+/// How long a caller waits for the commit. After that it is told to come again: what is committed nevertheless is
+/// recognised then by its delivery id.
+pub const COMMIT_WITHIN: Duration = Duration::from_millis(950);
+
+/// Where webhooks are made durable: the store, or a test's stand-in that fails.
+#[async_trait]
+pub trait InboxPort: Send + Sync {
+    /// Writes all of them in one transaction, or none. Answers for each, in their order.
+    async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError>;
+}
+
+#[async_trait]
+impl InboxPort for SqliteStore {
+    async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
+        Self::receive(self, rows).await
+    }
+}
+
+/// Why a webhook was not made durable. Whatever it is, the provider sends it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Turned {
+    /// More come than can be written.
+    #[error("too many deliveries wait to be stored")]
+    Full,
+    /// The database failed.
+    #[error("the database does not take deliveries now")]
+    Failed,
+    /// The database takes too long.
+    #[error("the database did not take the delivery in time")]
+    Late,
+}
+
+impl Turned {
+    /// The word for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "queue_full",
+            Self::Failed => "store_failed",
+            Self::Late => "store_late",
+        }
+    }
+}
+
+struct Waiting {
+    rows: Vec<NewInbound>,
+    answer: oneshot::Sender<Result<Vec<Receipt>, Turned>>,
+}
+
+/// The way to the committer. Clones share it; the committer ends with the last of them.
+#[derive(Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Committer {
+    /// A committer on this inbox, as a task of its own.
+    #[must_use]
+    pub fn start(inbox: Arc<dyn InboxPort>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(commit_all(inbox, waiting));
+        Self { queue }
+    }
+
+    /// Makes webhooks durable, all together, and waits for the commit.
+    ///
+    /// # Errors
+    /// When they are not known to be durable; the caller must not be told that they are.
+    pub async fn commit(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, Turned> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .try_send(Waiting { rows, answer })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Turned::Full,
+                mpsc::error::TrySendError::Closed(_) => Turned::Failed,
+            })?;
+        match tokio::time::timeout(COMMIT_WITHIN, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Turned::Failed),
+            Err(_) => Err(Turned::Late),
+        }
+    }
+}
+
+async fn commit_all(inbox: Arc<dyn InboxPort>, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(BATCH_ROWS);
+    while waiting.recv_many(&mut batch, BATCH_ROWS).await > 0 {
+        // Whoever gave up has been told to come again.
+        batch.retain(|waiting| !waiting.answer.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
+        let counts: Vec<usize> = batch.iter().map(|waiting| waiting.rows.len()).collect();
+        let rows: Vec<NewInbound> = batch
+            .iter_mut()
+            .flat_map(|waiting| std::mem::take(&mut waiting.rows))
+            .collect();
+        let size = rows.len();
+        let begun = tokio::time::Instant::now();
+        let outcome = inbox.receive(rows).await;
+        metrics::histogram!("concord_webhook_commit_seconds").record(begun.elapsed().as_secs_f64());
+        metrics::histogram!("concord_webhook_batch_rows").record(size as f64);
+        match outcome {
+            Ok(receipts) => {
+                let mut receipts = receipts.into_iter();
+                for (waiting, count) in batch.drain(..).zip(counts) {
+                    // Nobody waits any more: fine.
+                    let _ = waiting.answer.send(Ok(receipts.by_ref().take(count).collect()));
+                }
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, source, rows = size, "webhooks could not be stored; their senders are told to come again");
+                for waiting in batch.drain(..) {
+                    let _ = waiting.answer.send(Err(Turned::Failed));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use bytes::Bytes;
+    use model::{ConnectionId, InboundId, JobId, OrganizationId};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Notes batches; each waits for a permit.
+    struct Gated {
+        gate: Semaphore,
+        failing: AtomicBool,
+        batches: Mutex<Vec<usize>>,
+    }
+
+    impl Gated {
+        fn closed() -> Arc<Self> {
+            Arc::new(Self {
+                gate: Semaphore::new(0),
+                failing: AtomicBool::new(false),
+                batches: Mutex::default(),
+            })
+        }
+    }
+
+    #[async_trait]
+    impl InboxPort for Gated {
+        async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
+            self.gate.acquire().await.unwrap().forget();
+            self.batches.lock().unwrap().push(rows.len());
+            if self.failing.load(Ordering::Relaxed) {
+                return Err(StoreError::Database("disk full".into()));
+            }
+            Ok(rows.iter().map(|_| Receipt::Stored).collect())
+        }
+    }
+
+    fn row(number: u128) -> NewInbound {
+        NewInbound {
+            id: InboundId::new(1, number),
+            organization: OrganizationId::new(1, 1),
+            connection: Some(ConnectionId::new(1, 1)),
+            app: None,
+            route: None,
+            provider: "memory".to_owned(),
+            delivery: None,
+            head: String::new(),
+            body: Bytes::new(),
+            trace: None,
+            received_at: 0,
+            job: JobId::new(1, number),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_gathers_during_a_commit_is_one_transaction() {
+        let inbox = Gated::closed();
+        let committer = Committer::start(inbox.clone());
+        let all = futures::future::join_all((0..700).map(|number| committer.commit(vec![row(number)])));
+        let open = async {
+            tokio::task::yield_now().await;
+            inbox.gate.add_permits(100);
+        };
+        let (answers, ()) = tokio::join!(all, open);
+        assert!(answers.iter().all(|answer| *answer == Ok(vec![Receipt::Stored])));
+        let batches = inbox.batches.lock().unwrap().clone();
+        assert_eq!(batches.iter().sum::<usize>(), 700);
+        assert!(batches.len() <= 4, "{batches:?}");
+        assert!(batches.iter().all(|size| *size <= BATCH_ROWS), "{batches:?}");
+    }
+
+    #[tokio::test]
+    async fn a_failed_transaction_is_told_to_each_and_the_next_one_is_tried() {
+        let inbox = Gated::closed();
+        inbox.failing.store(true, Ordering::Relaxed);
+        inbox.gate.add_permits(2);
+        let committer = Committer::start(inbox.clone());
+        assert_eq!(committer.commit(vec![row(1)]).await, Err(Turned::Failed));
+        inbox.failing.store(false, Ordering::Relaxed);
+        assert_eq!(
+            committer.commit(vec![row(2), row(3)]).await,
+            Ok(vec![Receipt::Stored; 2])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_keeps_nobody_waiting_and_a_full_queue_turns_away_at_once() {
+        let inbox = Gated::closed();
+        let committer = Committer::start(inbox.clone());
+        let many = (0..QUEUE as u128 + 2_000).map(|number| committer.commit(vec![row(number)]));
+        let answers = futures::future::join_all(many).await;
+        assert!(answers.iter().all(Result::is_err));
+        assert!(answers.contains(&Err(Turned::Full)) && answers.contains(&Err(Turned::Late)));
+        // Those who gave up are not written once it goes on.
+        inbox.gate.add_permits(1_000);
+        assert_eq!(committer.commit(vec![row(9)]).await, Ok(vec![Receipt::Stored]));
+        let written: usize = inbox.batches.lock().unwrap().iter().sum();
+        assert!(written <= BATCH_ROWS + 1, "{written}");
+    }
+}

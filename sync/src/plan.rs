@@ -137,7 +137,8 @@ fn held(input: &Input<'_>, keys: Option<&EventTime>) -> BTreeSet<FieldPath> {
     }
 }
 
-fn moved(path: &FieldPath, old: &EventTime, new: &EventTime) -> FieldPath {
+/// The same path, named by another start of the series.
+pub(crate) fn moved(path: &FieldPath, old: &EventTime, new: &EventTime) -> FieldPath {
     FieldPath {
         part: series::moved(&path.part, old, new),
         field: path.field.clone(),

@@ -53,6 +53,7 @@ impl Engine {
             let path = follow(&path, conflict.anchor.as_ref(), &subject.record.content);
             let value = subject.value(&conflict, &path, &resolution);
             let now = self.desk.now_ms();
+            let before = subject.record.content.clone();
             let mut effects = vec![Effect::ResolveConflict {
                 conflict: id.clone(),
                 at: now,
@@ -69,7 +70,9 @@ impl Engine {
                 .cloned()
             {
                 // The value at the provider stands for itself: what the hub says differently is sent.
-                link.held.remove(&path);
+                let mut held = link.held_in(&before);
+                held.remove(&path);
+                link.hold(held, &before);
                 let there = keyed_in(&path, &subject.record.content, &link.snapshots.remote);
                 let told = keyed_in(&path, &subject.record.content, &link.snapshots.hub);
                 let mut base = link.snapshots.hub.clone();
@@ -107,7 +110,7 @@ impl Subject {
     /// The value that a resolution names. While a conflict is held both sides go on: then it is the value of now.
     fn value(&self, conflict: &Conflict, path: &FieldPath, resolution: &Resolution) -> Option<Value> {
         let link = self.links.iter().find(|link| link.id == conflict.link);
-        let held = link.filter(|link| link.held.contains(path));
+        let held = link.filter(|link| link.held_in(&self.record.content).contains(path));
         match (resolution, held) {
             (Resolution::Hub, Some(link)) => plan::hub_side(&self.record, link).get(path).cloned(),
             (Resolution::Remote, Some(link)) => {

@@ -54,6 +54,7 @@ impl Scene {
     /// Plans a link, whose provider says `remote`.
     pub(crate) fn plan(&self, link: &Link, record: &Record, remote: &Content) -> Merged {
         let side = plan::hub_side(record, link);
+        let held = link.held_in(&side);
         let planned = |hub: &Content, snapshots: &crate::state::Snapshots, remote: &Content| {
             plan::plan(&plan::Input {
                 kind: link.kind,
@@ -62,7 +63,7 @@ impl Scene {
                 snapshots,
                 hub,
                 remote,
-                held: &link.held,
+                held: &held,
                 project: &|content| self.project(content),
             })
         };

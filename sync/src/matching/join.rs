@@ -262,7 +262,9 @@ fn moved(mut link: Link, record: &Record, held: &BTreeSet<FieldPath>) -> Link {
     let here = record.content.get(&uid).cloned();
     // Whatever the object is called there stands for what the record is called here.
     link.snapshots.hub.set(&uid, here);
-    link.held.extend(held.iter().cloned());
+    let mut waiting = link.held_in(&record.content);
+    waiting.extend(held.iter().cloned());
+    link.hold(waiting, &record.content);
     let hub = plan::hub_side(record, &link);
     let differs = series::aligned(&link.snapshots.hub, &hub) != hub;
     if differs && !link.dirty {

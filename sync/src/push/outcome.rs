@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use connector_sdk::{Applied, RemoteObject};
-use model::{FieldPath, Fields, PartKey};
+use model::{FieldPath, Fields, PartKey, series};
 
 use crate::engine::{Run, Trouble};
 use crate::history::{self, Via};
 use crate::ports::{Effect, StoreError};
 use crate::push::Ended;
 use crate::scene::Scene;
-use crate::state::{Intent, IntentAction, Origin};
+use crate::state::{Intent, IntentAction, Link, Origin};
 use crate::work::Work;
 
 /// How the object that a write concerned came to be known.
@@ -42,6 +42,10 @@ impl Run<'_> {
         intent: &Intent,
         outcome: Outcome,
     ) -> Result<Ended, Trouble> {
+        if self.missed_its_series(scene, intent, &outcome).await? {
+            self.commit(vec![Effect::CloseIntent(intent.id.clone())]).await?;
+            return Ok(Ended::Again);
+        }
         let mut tries = 0;
         let earlier = self.look_at_series(scene, intent, &outcome).await?;
         loop {
@@ -143,6 +147,30 @@ impl Run<'_> {
         }
         self.read_anew(scene, &linked.link, &PartKey::MASTER).await?;
         Ok(Some(linked.link.snapshots.remote.fields))
+    }
+
+    /// An occurrence that is no object of its own is cancelled by the start that its series gives it. "Gone" may mean that
+    /// there was none: somebody had moved the series, which is looked at then.
+    async fn missed_its_series(
+        &mut self,
+        scene: &Scene,
+        intent: &Intent,
+        outcome: &Outcome,
+    ) -> Result<bool, Trouble> {
+        let gone = matches!(outcome, Outcome::Answered(Applied::Gone));
+        if intent.part.is_master() || !gone {
+            return Ok(false);
+        }
+        let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
+            return Ok(false);
+        };
+        if linked.link.parts.contains_key(&intent.part) {
+            return Ok(false);
+        }
+        let start = |link: &Link| series::time_field(&link.snapshots.remote.fields, "start");
+        self.read_anew(scene, &linked.link, &PartKey::MASTER).await?;
+        let now = self.desk.store.link(&self.organization, &intent.link).await?;
+        Ok(now.is_some_and(|now| start(&now.link) != start(&linked.link)))
     }
 
     /// Whether the object that a write came to is tied to another record: links are one-to-one (invariant 14).

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_sdk::RemoteId;
-use model::FieldPath;
+use model::{Content, EventTime, FieldPath, series};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::Link;
+use crate::plan::moved;
 
 /// What is known about writing through a link.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,9 @@ pub struct Traits {
     /// Ids that occurrences had before the hub moved their series. A provider may give them others.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub moved: BTreeSet<RemoteId>,
+    /// The start of the series by which the paths that wait for a person are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<EventTime>,
     /// Fingerprints of values that an update sent whose answer was lost, and that were not there when it was looked for:
     /// a slow provider may carry it out yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,6 +52,27 @@ pub struct Traits {
     /// Until when that is expected, epoch milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_until: Option<i64>,
+}
+
+impl Link {
+    /// The paths that wait for a person, named by the start that the series has in `content`.
+    #[must_use]
+    pub fn held_in(&self, content: &Content) -> BTreeSet<FieldPath> {
+        match (&self.traits.held_at, series::time_field(&content.fields, "start")) {
+            (Some(then), Some(now)) if *then != now => {
+                let held = self.held.iter();
+                held.map(|path| moved(path, then, &now)).collect()
+            }
+            _ => self.held.clone(),
+        }
+    }
+
+    /// Lets these paths, which `content` names by its start, wait for a person.
+    pub fn hold(&mut self, held: BTreeSet<FieldPath>, content: &Content) {
+        let start = series::time_field(&content.fields, "start");
+        self.traits.held_at = start.filter(|_| held.iter().any(|path| !path.part.is_master()));
+        self.held = held;
+    }
 }
 
 /// What a provider was seen to do: it turned one value of a field into another. Both as fingerprints.

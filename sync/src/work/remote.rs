@@ -8,6 +8,7 @@ use model::{Content, EventTime, FieldPath, MergeClass, PartKey, Scope, series};
 use serde_json::Value;
 
 use crate::engine::Desk;
+use crate::occurrence;
 use crate::plan;
 use crate::scene::Scene;
 use crate::state::{LinkState, Origin, RemotePart, Snapshots};
@@ -85,16 +86,16 @@ impl Work {
         self.link_changed |= local != self.link.local
             || merged.base_hub != self.link.snapshots.hub
             || merged.base_remote != self.link.snapshots.remote
-            || merged.held != self.link.held;
+            || merged.held != self.link.held_in(&self.record.content);
         self.link.local = local;
-        self.link.held = merged.held;
+        self.link.hold(merged.held, &self.record.content);
         self.link.snapshots = Snapshots {
             remote: merged.base_remote,
             hub: merged.base_hub,
         };
         self.forget_cancelled(scene);
         let doomed = self.link.removing || (self.record.deleted && !revived);
-        self.mark_dirty(!merged.send.is_empty() || doomed);
+        self.mark_dirty(!merged.send.is_empty() || doomed || self.outlives());
         for clash in merged.clashes {
             self.log(desk, scene.now_ms, clash);
         }
@@ -201,6 +202,10 @@ impl Work {
     fn lose_part(&mut self, desk: &Desk, scene: &Scene, part: &PartKey) {
         let known = self.link.parts.remove(part);
         self.link_changed = true;
+        if self.record.deleted && !self.link.removing {
+            // It goes with its series, or is there under another id and says what it said: that is nobody's edit.
+            return;
+        }
         if known.is_some_and(|known| self.link.traits.moved.remove(&known.id)) {
             self.link.snapshots.hub.overrides.remove(part);
             self.link.snapshots.remote.overrides.remove(part);
@@ -281,6 +286,18 @@ impl Work {
             }
         }
         self.meet(desk, scene, &view);
+    }
+
+    /// Whether an object of this account's own is left of an occurrence that its series no longer reaches.
+    fn outlives(&self) -> bool {
+        let local = &self.link.local;
+        !local.overrides.is_empty()
+            && series::aligned(local, &self.record.content)
+                .overrides
+                .keys()
+                .any(|part| {
+                    self.link.parts.contains_key(part) && !occurrence::exists(&self.record.content, part)
+                })
     }
 
     /// Whether somebody edited what the provider does not hold since the link last came to rest: its users could not

@@ -36,7 +36,8 @@ impl World {
         // Guests whom somebody added since the hub looked cannot be known of where a write cannot be conditional; nor can
         // guests of the series where an occurrence is an object of its own.
         let apart = capability.series != SeriesModel::Whole && !write.part.is_master();
-        let known = capability.conditional == Conditional::Version && !(apart && write.invited_unseen);
+        let unforeseen = apart && (write.invited_unseen || write.late);
+        let known = capability.conditional == Conditional::Version && !unforeseen;
         if write.mailed && known && !self.approved.contains(&(at, entity)) {
             self.watch
                 .violate(16, format!("{object} mailed people, and nobody asked for that"));

@@ -11,9 +11,10 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use model::{ConnectionId, Content, Kind};
 
+use super::pages::Served;
 use super::story;
 use super::turn::Turn;
-use super::watch::{Served, Watch, place};
+use super::watch::{Watch, place};
 
 /// A connector behind a watch.
 pub(crate) struct WatchedConnector {
@@ -36,7 +37,10 @@ impl WatchedConnector {
     /// What was shown since the stream began, and the cursor that says so.
     fn note(&self, collection: &RemoteId, page: &Page, shown: &mut Vec<Served>) {
         let place = place(&self.connection, collection);
-        self.watch.show(&place, page.changes.iter().map(Change::id));
+        self.watch
+            .notes()
+            .pages
+            .show(&place, page.changes.iter().map(Change::id));
         shown.extend(page.changes.iter().map(|change| match change {
             Change::Present(_) | Change::Unchanged(_) | Change::Unreadable { .. } => {
                 Served::There(change.id().clone())
@@ -51,7 +55,7 @@ impl WatchedConnector {
                     last.push(one.clone());
                 }
             }
-            self.watch.serve(place, cursor.0.clone(), last);
+            self.watch.notes().pages.serve(place, cursor.0.clone(), last);
         }
     }
 }
@@ -139,6 +143,8 @@ impl Pull for WatchedConnector {
                 Change::Present(_) | Change::Unchanged(_) | Change::Unreadable { .. } => None,
             });
             self.watch
+                .notes()
+                .pages
                 .tell_gone(&place(&self.connection, &collection.id), gone);
         }
         self.watch.answered(|| {

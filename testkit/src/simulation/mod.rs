@@ -14,6 +14,7 @@ pub mod disk;
 pub mod fault;
 mod finale;
 pub mod oracle;
+mod pages;
 mod people;
 pub mod play;
 pub mod provider;

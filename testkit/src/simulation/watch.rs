@@ -11,6 +11,7 @@ use sync::ports::Effect;
 use sync::state::{Link, LinkState, Record};
 
 use super::oracle::Oracle;
+use super::pages::Pages;
 use super::token::{self, Token};
 
 /// Who calls.
@@ -70,15 +71,6 @@ pub const fn name(invariant: u8) -> &'static str {
     }
 }
 
-/// What a page with a cursor had shown before it.
-#[derive(Debug, Clone)]
-pub(crate) enum Served {
-    /// The object is there.
-    There(RemoteId),
-    /// The provider said that it is gone.
-    Gone(RemoteId),
-}
-
 /// How much of what happens is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -132,12 +124,10 @@ pub struct Notes {
     given_up: BTreeSet<RecordId>,
     /// Which place a collection is: its connection and its id there.
     places: BTreeMap<model::CollectionId, String>,
-    /// What was shown before a cursor, by place and cursor.
-    served: HashMap<(String, String), Vec<Served>>,
+    /// What pages showed, and what became of it.
+    pub(crate) pages: Pages,
     /// Links of which a person is told that nobody knows what became of their create.
     in_doubt: BTreeSet<LinkId>,
-    /// Objects that were asked for by name and were gone, by place.
-    asked_gone: BTreeSet<(String, RemoteId)>,
 }
 
 fn is_in_doubt(link: &Link) -> bool {
@@ -164,6 +154,8 @@ pub(crate) struct Seen {
     /// Links, and whether the doubt about their create is reported.
     doubts: Vec<(LinkId, bool, bool)>,
     places: Vec<(model::CollectionId, String)>,
+    /// The objects of links.
+    parts: Vec<(model::CollectionId, Vec<RemoteId>)>,
     /// The cursor that a collection is given.
     pub(crate) cursor: Option<(model::CollectionId, String)>,
 }
@@ -190,9 +182,8 @@ impl Watch {
             locals: BTreeMap::new(),
             given_up: BTreeSet::new(),
             places: BTreeMap::new(),
-            served: HashMap::new(),
+            pages: Pages::default(),
             in_doubt: BTreeSet::new(),
-            asked_gone: BTreeSet::new(),
         }))
     }
 
@@ -232,6 +223,8 @@ impl Watch {
                 Effect::CreateLink(link) | Effect::UpdateLink(link) => {
                     let tokens = token::of_content(&link.local);
                     seen.locals.push((link.id.clone(), link.record.clone(), tokens));
+                    let ids = link.parts.values().map(|part| part.id.clone());
+                    seen.parts.push((link.collection.clone(), ids.collect()));
                     seen.doubts
                         .push((link.id.clone(), is_in_doubt(link), link.parts.is_empty()));
                 }
@@ -302,10 +295,16 @@ impl Watch {
             }
         }
         notes.places.extend(seen.places);
+        for (collection, ids) in seen.parts {
+            if let Some(place) = notes.places.get(&collection).cloned() {
+                notes.pages.hold(&place, ids);
+            }
+        }
         if let (Some((collection, cursor)), Some(known)) = (seen.cursor, known)
             && let Some(place) = notes.places.get(&collection).cloned()
         {
-            notes.check_cursor(place, cursor, known);
+            let wrong = notes.pages.check_cursor(place, cursor, known);
+            notes.violations.extend(wrong);
         }
     }
 
@@ -323,25 +322,6 @@ impl Watch {
             Action::Delete { .. } => return,
         };
         self.notes().meant.insert(write.intent.clone(), meant);
-    }
-
-    /// A page shows these, whatever the provider said of them earlier.
-    pub(crate) fn show<'a>(&self, place: &str, ids: impl Iterator<Item = &'a RemoteId>) {
-        let mut notes = self.notes();
-        for id in ids {
-            notes.asked_gone.remove(&(place.to_owned(), id.clone()));
-        }
-    }
-
-    /// A page brought a cursor, after all this was shown.
-    pub(crate) fn serve(&self, place: String, cursor: String, served: Vec<Served>) {
-        self.notes().served.insert((place, cursor), served);
-    }
-
-    /// The provider was asked for objects, and these are gone, whatever pages said of them earlier.
-    pub(crate) fn tell_gone(&self, place: &str, ids: impl Iterator<Item = RemoteId>) {
-        let mut notes = self.notes();
-        notes.asked_gone.extend(ids.map(|id| (place.to_owned(), id)));
     }
 
     /// The trace so far; empty when none is kept.
@@ -363,15 +343,6 @@ impl Watch {
         let message = message.into();
         self.remark(|| format!("invariant {invariant}: {message}"));
         self.notes().violations.push(Violation { invariant, message });
-    }
-}
-
-impl Served {
-    /// The object it speaks of.
-    pub(crate) const fn id(&self) -> &RemoteId {
-        match self {
-            Self::There(id) | Self::Gone(id) => id,
-        }
     }
 }
 
@@ -455,46 +426,6 @@ impl Notes {
                 message,
             });
         }
-    }
-
-    /// Invariant 12: a stored cursor means that all before it is stored too.
-    fn check_cursor(&mut self, place: String, cursor: String, known: &Known) {
-        let key = (place, cursor);
-        let Some(served) = self.served.get(&key) else {
-            return;
-        };
-        let (collection, cursor) = &key;
-        let mut wrong = Vec::new();
-        for one in served {
-            match one {
-                // An object that was made again under its id is in a later page.
-                Served::There(id) if self.was_gone(collection, id) => {}
-                Served::There(id) if !known.contains_key(id) => {
-                    wrong.push(format!(
-                        "{id} was shown before the cursor {cursor} of {collection} and is not held"
-                    ));
-                }
-                Served::Gone(id) if known.contains_key(id) => {
-                    wrong.push(format!(
-                        "{id} was gone before the cursor {cursor} of {collection} and is still held"
-                    ));
-                }
-                Served::There(_) | Served::Gone(_) => {}
-            }
-        }
-        let found = wrong.into_iter().map(|message| Violation {
-            invariant: 12,
-            message,
-        });
-        self.violations.extend(found);
-    }
-
-    /// Whether the provider, asked for the object or for its series, said that it is gone.
-    fn was_gone(&self, place: &str, id: &RemoteId) -> bool {
-        self.asked_gone.iter().any(|(there, gone)| {
-            let rest = id.0.strip_prefix(&gone.0);
-            there == place && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-        })
     }
 
     /// Whether somebody gave up a copy of the record that was never made.

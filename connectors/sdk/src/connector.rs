@@ -60,11 +60,7 @@ pub trait Connector: Send + Sync {
     fn push(&self) -> Option<&dyn Push>;
 
     /// Receiving; present if and only if some kind's capability says `webhook`.
-    //
-    // The body goes once the last wrapper in the tests names the facet: a wrapper that forgets it hides it.
-    fn webhooks(&self) -> Option<&dyn Webhooks> {
-        None
-    }
+    fn webhooks(&self) -> Option<&dyn Webhooks>;
 
     /// Queries and acts that are not records.
     fn actions(&self) -> Option<&dyn Actions>;

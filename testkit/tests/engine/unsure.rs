@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use connector_memory::{Fault, MemoryConnector, Options};
 use connector_sdk::{
     Actions, Applied, Auth, Capability, Connector, ConnectorInfo, Context, Error, ErrorKind, Pull, Push,
-    RemoteCollection, Write,
+    RemoteCollection, Webhooks, Write,
 };
 use model::{Content, Kind};
 use serde_json::json;
@@ -42,6 +42,10 @@ impl Connector for Blind {
 
     fn push(&self) -> Option<&dyn Push> {
         Some(self)
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        self.0.webhooks()
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

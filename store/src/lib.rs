@@ -3,6 +3,7 @@
 //! [`SqlStore`] implements [`sync::ports::Store`] and [`sync::ports::Jobs`] for the engine, and carries what the
 //! hub needs beyond them, one file per resource. Every query takes the organization first.
 
+mod backup;
 mod batch;
 mod bells;
 mod changes;
@@ -45,6 +46,7 @@ mod search;
 mod sql;
 mod write;
 
+pub use backup::{BackupError, Restored};
 pub use changes::{Change, ChangeFilter, FeedHead};
 pub use conflicts::ConflictFilter;
 pub use connections::ConnectionPatch;

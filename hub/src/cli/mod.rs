@@ -1,5 +1,6 @@
-//! The command line: `serve`, `demo`, `migrate`, `key create`, `connectors`, `doctor`.
+//! The command line: `serve`, `demo`, `migrate`, `backup`, `restore`, `key create`, `connectors`, `doctor`.
 
+mod backup;
 mod connectors;
 mod demo;
 mod doctor;
@@ -56,6 +57,19 @@ enum Command {
         /// The empty PostgreSQL database to copy it to, postgres://...
         #[arg(long, value_name = "ADDRESS", requires = "from")]
         to: Option<String>,
+    },
+    /// Write a copy of the database to a file. Works while a server runs.
+    Backup {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database. No server may run on it.
+    Restore {
+        /// The file that `concord backup` made.
+        file: PathBuf,
+        /// Also when there is a database: it is kept beside, under another name.
+        #[arg(long)]
+        replace: bool,
     },
     /// API keys.
     Key {
@@ -121,6 +135,10 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> anyhow::Result<ExitCod
                 to: Some(to),
             } => migrate::copy(&config()?, from, to, terminal).await?,
             Command::Migrate { .. } => migrate::bring_up_to_date(&config()?, terminal).await?,
+            Command::Backup { file } => backup::back_up(&config()?, file, terminal).await?,
+            Command::Restore { file, replace } => {
+                backup::restore(&config()?, file, *replace, terminal).await?;
+            }
             Command::Key {
                 command: KeyCommand::Create { name, organization },
             } => keys::create(&config()?, name, organization.as_deref(), terminal).await?,

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
 
 mod auth;
+mod backup;
 mod bad_input;
 mod changes;
 mod conflicts;

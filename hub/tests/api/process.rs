@@ -7,14 +7,14 @@ use testkit::harness::{Program, RunningProgram};
 
 use crate::server::LIMIT;
 
-fn concord(folder: &Path) -> Program {
+pub(crate) fn concord(folder: &Path) -> Program {
     Program::new(env!("CARGO_BIN_EXE_concord"))
         .folder(folder)
         .env("CONCORD_LISTEN", "127.0.0.1:0")
         .env("NO_COLOR", "1")
 }
 
-async fn serve(folder: &Path) -> (RunningProgram, String, Option<String>) {
+pub(crate) async fn serve(folder: &Path) -> (RunningProgram, String, Option<String>) {
     let mut running = concord(folder).arg("serve").start().unwrap();
     let url = running
         .wait_for_line(LIMIT, |line| {

@@ -74,7 +74,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 /// The lock on the file next to the database; `None` when another process has it. It is not on the database itself,
 /// whose locks are SQLite's own: closing any handle to that file would drop them
 /// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
-fn take_lock(database: &Path) -> Result<Option<File>, OpenError> {
+pub(crate) fn take_lock(database: &Path) -> Result<Option<File>, OpenError> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);

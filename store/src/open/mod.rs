@@ -22,6 +22,8 @@ use crate::seal::MasterKey;
 use crate::sql::{self, Pool, Row, Tx};
 use crate::write::Write;
 
+pub(crate) use file::take_lock;
+
 /// The store, on a SQLite file or a PostgreSQL database. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
 pub struct SqlStore {

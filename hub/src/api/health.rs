@@ -66,6 +66,7 @@ async fn scrape(State(state): State<AppState>) -> Result<Response, ApiError> {
     }
     #[expect(clippy::cast_precision_loss, reason = "a handful of jobs")]
     metrics::gauge!("concord_jobs_running").set(state.lanes().running() as f64);
+    super::gauges::refresh(&state).await?;
     state.prometheus().run_upkeep();
     let text = state.prometheus().render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

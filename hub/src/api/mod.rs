@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 pub mod extract;
 pub mod free_busy;
+mod gauges;
 pub mod health;
 pub mod holds;
 mod idempotency;

@@ -1,5 +1,8 @@
 //! What describes and watches the server: OpenAPI, its page, health, counters.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use reqwest::Method;
 use serde_json::Value;
 
@@ -86,7 +89,13 @@ async fn counters_name_routes_and_never_ids() {
     assert!(counted, "{}", counters.text);
     assert!(counters.text.contains("route=\"unmatched\""));
     assert!(!counters.text.contains("job_0123") && !counters.text.contains("such/place"));
-    assert!(counters.text.contains("concord_feed_seq{"));
+    for gauge in [
+        "concord_feed_seq{",
+        "concord_jobs_overdue_seconds ",
+        "concord_quarantined_objects ",
+    ] {
+        assert!(counters.text.contains(gauge), "{gauge} is missing");
+    }
 }
 
 #[tokio::test]
@@ -102,4 +111,55 @@ async fn connectors_say_what_they_can_do() {
     assert_eq!(ids, ["caldav", "google"]);
     assert_eq!(connectors[0]["kinds"][0]["kind"], "event");
     assert_eq!(connectors[0]["kinds"][0]["capability"]["read"], true);
+}
+
+/// Every file below a folder with one of these endings, as one text.
+fn texts(folder: &str, endings: &[&str]) -> String {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if endings
+                .iter()
+                .any(|ending| path.to_string_lossy().ends_with(ending))
+            {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    text
+}
+
+/// The names in a text that begin so.
+fn names(text: &str, prefix: &str) -> BTreeSet<String> {
+    let of_a_name = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+    let found = text.match_indices(prefix).map(|(at, _)| &text[at..]);
+    found
+        .map(|rest| rest.split(|char| !of_a_name(char)).next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_ask_for_what_is_counted_and_name_runbooks_that_exist() {
+    let code = texts("hub/src", &[".rs"]) + &texts("connectors/sdk/src", &[".rs"]);
+    let asked = texts("deploy", &[".json", "alerts.yml"]);
+    let wanted = names(&asked, "concord_");
+    assert!(wanted.len() > 8, "{wanted:?}");
+    for name in wanted {
+        let counted = format!("\"{}\"", name.strip_suffix("_bucket").unwrap_or(&name));
+        assert!(
+            code.contains(&counted),
+            "{name} is asked for, and nothing counts it"
+        );
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for line in asked
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: "))
+    {
+        assert!(root.join(line).exists(), "{line} is not there");
+    }
 }

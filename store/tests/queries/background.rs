@@ -4,9 +4,11 @@ use std::sync::atomic::Ordering;
 
 use model::{JobId, OrganizationId};
 use serde_json::json;
-use store::{ChangeFilter, ConnectionPatch, IdempotencyClaim, JobFilter, JobState, Paging};
+use store::{
+    ChangeFilter, ConnectionCount, ConnectionPatch, IdempotencyClaim, JobFilter, JobState, Paging, QueueDepth,
+};
 use sync::ports::{Effect, Jobs, Store};
-use sync::state::{Health, Origin};
+use sync::state::{Health, NewJob, Origin};
 use testkit::store_suite::world::START_MS;
 
 use crate::{DAY_MS, settled};
@@ -226,4 +228,32 @@ async fn an_idempotency_key_lets_a_request_happen_once_for_a_day() {
     );
     bench.clock.0.store(START_MS + DAY_MS, Ordering::SeqCst);
     assert_eq!(claim("b").await, IdempotencyClaim::Fresh);
+}
+
+#[tokio::test]
+async fn what_waits_and_how_connections_are_is_counted_over_all_organizations() {
+    let (bench, world) = settled().await;
+    let store = &bench.store;
+    assert_eq!(store.queue_depths().await.unwrap(), []);
+    store.enqueue(world.push(START_MS + 9)).await.unwrap();
+    let theirs = NewJob {
+        organization: OrganizationId::new(9, 9),
+        id: JobId::new(9, 9),
+        ..world.push(START_MS + 4)
+    };
+    store.enqueue(theirs).await.unwrap();
+    let waiting = QueueDepth {
+        task: "push".to_owned(),
+        state: "queued".to_owned(),
+        jobs: 2,
+        oldest_due_at: START_MS + 4,
+    };
+    assert_eq!(store.queue_depths().await.unwrap(), [waiting]);
+    let counted = ConnectionCount {
+        provider: world.connection.provider.clone(),
+        health: "active".to_owned(),
+        connections: 1,
+    };
+    assert_eq!(store.connection_counts().await.unwrap(), [counted]);
+    assert_eq!(store.quarantined_everywhere().await.unwrap(), 0);
 }

@@ -88,13 +88,13 @@ impl Run<'_> {
                         // Somebody may have filled it in after all, and it goes with the object.
                         work.keep_filled(&self.desk, scene, &filled, &object.content);
                     }
-                    work.presume(&intent.sent, &filled, &object.content);
+                    work.fill(&filled, &object.content);
                     work.meet_found(&self.desk, scene, &written, object);
                 }
                 Outcome::Answered(Applied::Stored(object)) => {
                     work.charge(intent, self.desk.now_ms());
-                    let mut written = carried(scene, intent, object);
-                    written.extend(filled_in(scene, &work, intent, object));
+                    let written = carried(scene, intent, object);
+                    work.fill(&filled_in(scene, &work, intent, object), &object.content);
                     work.settle(&self.desk, scene, &intent.sent, &written, object);
                 }
             }

@@ -235,6 +235,14 @@ impl Work {
         self.link_changed = true;
     }
 
+    /// What the provider filled in on its own is known of it, and no answer to what the hub says there.
+    pub(crate) fn fill(&mut self, filled: &BTreeSet<FieldPath>, there: &Content) {
+        for path in filled {
+            self.link.snapshots.remote.set(path, there.get(path).cloned());
+        }
+        self.link_changed = true;
+    }
+
     /// Logs what a provider is taken to have filled in on its own: it is kept once, in case it was a person.
     pub(crate) fn keep_filled(
         &mut self,

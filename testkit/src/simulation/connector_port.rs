@@ -37,10 +37,7 @@ impl WatchedConnector {
     /// What was shown since the stream began, and the cursor that says so.
     fn note(&self, collection: &RemoteId, page: &Page, shown: &mut Vec<Served>) {
         let place = place(&self.connection, collection);
-        self.watch
-            .notes()
-            .pages
-            .show(&place, page.changes.iter().map(Change::id));
+        self.watch.notes().pages.show(&place, &page.changes);
         shown.extend(page.changes.iter().map(|change| match change {
             Change::Present(_) | Change::Unchanged(_) | Change::Unreadable { .. } => {
                 Served::There(change.id().clone())

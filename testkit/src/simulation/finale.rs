@@ -205,7 +205,7 @@ impl World {
                 self.check_state(&record, link);
             }
             let mirrored = links.iter().any(|link| main.contains(&link.collection));
-            let given_up = self.watch.notes().is_given_up(&record.id);
+            let given_up = self.watch.notes().is_given_up(&record.id) || self.waits_for_twin(&record);
             let absent = self.sides.iter().filter(|side| !seen.contains(&side.main));
             for side in absent.filter(|_| mirrored && !given_up) {
                 let name = token::entity(&record.content);
@@ -217,6 +217,15 @@ impl World {
                 self.watch.violate(1, message);
             }
         }
+    }
+
+    /// Whether the same thing has another record, which this one cannot be joined with while a create of that is in doubt.
+    fn waits_for_twin(&self, record: &Record) -> bool {
+        let entity = token::entity(&record.content);
+        self.links().iter().any(|link| {
+            let doubt = matches!(link.state, LinkState::Rejected { .. }) && self.is_blind(link);
+            doubt && link.record != record.id && self.entity_of(&link.record) == entity
+        })
     }
 
     fn check_state(&self, record: &Record, link: &Link) {

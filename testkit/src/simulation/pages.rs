@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use connector_sdk::{Known, RemoteId};
+use connector_sdk::{Change, Known, RemoteId};
 
 use super::watch::Violation;
 
@@ -38,11 +38,15 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// A page shows these, whatever the provider said of them earlier.
-    pub(crate) fn show<'a>(&mut self, place: &str, ids: impl Iterator<Item = &'a RemoteId>) {
-        for id in ids {
-            let key = (place.to_owned(), id.clone());
+    pub(crate) fn show(&mut self, place: &str, changes: &[Change]) {
+        for change in changes {
+            let key = (place.to_owned(), change.id().clone());
             self.asked_gone.remove(&key);
-            self.held.remove(&key);
+            match change {
+                // The hub said itself that it holds this.
+                Change::Unchanged(_) => self.held.insert(key),
+                Change::Present(_) | Change::Unreadable { .. } | Change::Deleted(_) => self.held.remove(&key),
+            };
         }
     }
 

@@ -1,6 +1,9 @@
-//! Several `concord serve` on one PostgreSQL database, as processes: one is killed, the database goes and comes back.
+//! Several `concord serve` on one PostgreSQL database, as processes: one is killed, all are restarted
+//! one after the other, the database goes and comes back.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
+
+mod rolling;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,8 @@ fn program(folder: &TempDir, database: &str) -> Program {
         .env("NO_COLOR", "1")
         .env("CONCORD_LISTEN", "127.0.0.1:0")
         .env("CONCORD_DATABASE_URL", database)
+        .env("CONCORD_EGRESS_ALLOW", "127.0.0.0/8")
+        .env("CONCORD_EGRESS_PORTS", "1-65535")
         .env("CONCORD_MASTER_KEY", "42".repeat(32))
 }
 

@@ -9,3 +9,12 @@ mod intake;
 mod kill;
 mod scene;
 mod work;
+
+use std::path::Path;
+
+use testkit::harness::Database;
+
+/// The address of a database of the test's own.
+fn fresh_database(folder: &Path) -> (String, Option<Database>) {
+    (format!("sqlite://{}", folder.join("concord.db").display()), None)
+}

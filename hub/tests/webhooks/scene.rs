@@ -14,7 +14,9 @@ use model::{Content, Fields};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::harness::until;
+use testkit::harness::{Database, until};
+
+use crate::fresh_database;
 
 /// Bound of every wait; only a failing test comes near it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -64,6 +66,7 @@ pub(crate) struct Scene {
     pub(crate) hook: String,
     pub(crate) secret: WebhookSecret,
     pub(crate) http: reqwest::Client,
+    _database: Option<Database>,
     _folder: TempDir,
 }
 
@@ -96,9 +99,10 @@ impl Scene {
     pub(crate) async fn start_with(settings: &str, other: impl FnOnce(Make) -> Make) -> Self {
         let provider = provider();
         let folder = tempfile::tempdir().unwrap();
+        let (url, database) = fresh_database(folder.path());
         let text = format!(
-            "listen = \"127.0.0.1:0\"\ndatabase_url = \"sqlite://{}\"\nsync_interval_seconds = 3600\n{settings}",
-            folder.path().join("concord.db").display()
+            "listen = \"127.0.0.1:0\"\ndatabase_url = \"{url}\"\nsync_interval_seconds = 3600\nmaster_key_file = \"{}\"\n{settings}",
+            folder.path().join("concord.key").display()
         );
         let make = other(Make {
             connectors: connectors(&provider),
@@ -115,6 +119,7 @@ impl Scene {
             hook: String::new(),
             secret: standard_webhooks::secret([1; 32]),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            _database: database,
             _folder: folder,
         };
         (scene.connection, scene.secret) = scene.connect(json!({})).await;

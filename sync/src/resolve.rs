@@ -62,7 +62,12 @@ impl Engine {
                 let text = "the series was moved or shortened since, and has no such occurrence any more";
                 return Err(EditError::Invalid(text.to_owned()));
             }
-            let paths = subject.put_value(&conflict, &path, value.clone(), &origin, now)?;
+            let mut chosen = vec![(path.clone(), value.clone())];
+            for other in subject.companions(&conflict, &path, &resolution) {
+                let value = subject.value(&conflict, &other, &resolution);
+                chosen.push((other, value));
+            }
+            let paths = subject.put_values(&conflict, &chosen, &origin, now)?;
             if let Some(mut link) = subject
                 .links
                 .iter()
@@ -71,12 +76,14 @@ impl Engine {
             {
                 // The value at the provider stands for itself: what the hub says differently is sent.
                 let mut held = link.held_in(&before);
-                held.remove(&path);
-                link.hold(held, &before);
-                let there = keyed_in(&path, &subject.record.content, &link.snapshots.remote);
-                let told = keyed_in(&path, &subject.record.content, &link.snapshots.hub);
                 let mut base = link.snapshots.hub.clone();
-                base.set(&told, link.snapshots.remote.get(&there).cloned());
+                for (path, _) in &chosen {
+                    held.remove(path);
+                    let there = keyed_in(path, &subject.record.content, &link.snapshots.remote);
+                    let told = keyed_in(path, &subject.record.content, &link.snapshots.hub);
+                    base.set(&told, link.snapshots.remote.get(&there).cloned());
+                }
+                link.hold(held, &before);
                 link.snapshots.hub = follow_start(base, &link.snapshots.hub);
                 link.local = subject.local(&link.id);
                 link.dirty = true;
@@ -123,32 +130,52 @@ impl Subject {
         }
     }
 
-    /// Sets the value that a conflict was resolved to.
-    fn put_value(
+    /// What waits beside a path and is decided together with it, since neither says anything alone: the one side's end
+    /// may lie before the other's start. Each of them is in a conflict of its own, which may be decided anew.
+    fn companions(&self, conflict: &Conflict, path: &FieldPath, resolution: &Resolution) -> Vec<FieldPath> {
+        let schema = self.record.kind.schema();
+        let group = |path: &FieldPath| schema.field(&path.field).and_then(|spec| spec.group);
+        let link = self.links.iter().find(|link| link.id == conflict.link);
+        let held = link
+            .map(|link| link.held_in(&self.record.content))
+            .unwrap_or_default();
+        if matches!(resolution, Resolution::Value(_)) || group(path).is_none() || !held.contains(path) {
+            return Vec::new();
+        }
+        let together =
+            |other: &FieldPath| other != path && other.part == path.part && group(other) == group(path);
+        held.into_iter().filter(together).collect()
+    }
+
+    /// Sets the values that a conflict was resolved to.
+    fn put_values(
         &mut self,
         conflict: &Conflict,
-        path: &FieldPath,
-        value: Option<Value>,
+        chosen: &[(FieldPath, Option<Value>)],
         origin: &Origin,
         now_ms: i64,
     ) -> Result<Vec<FieldPath>, EditError> {
         let schema = self.record.kind.schema();
-        let fields = [(path.field.clone(), value.unwrap_or(Value::Null))].into();
-        let value = schema.canonical(fields)?.remove(&path.field);
-        let per_link = schema
-            .field(&path.field)
-            .is_some_and(|spec| spec.scope == Scope::PerLink);
-        if per_link {
-            let record = &self.record;
-            if let Some(link) = self.links.iter_mut().find(|link| link.id == conflict.link) {
-                let mut side = plan::hub_side(record, link);
+        let mut content = self.record.content.clone();
+        let mut shared = false;
+        for (path, value) in chosen {
+            let fields = [(path.field.clone(), value.clone().unwrap_or(Value::Null))].into();
+            let value = schema.canonical(fields)?.remove(&path.field);
+            let per_link = schema
+                .field(&path.field)
+                .is_some_and(|spec| spec.scope == Scope::PerLink);
+            if !per_link {
+                shared = true;
+                content.set(path, value);
+            } else if let Some(link) = self.links.iter_mut().find(|link| link.id == conflict.link) {
+                let mut side = plan::hub_side(&self.record, link);
                 side.set(path, value);
-                link.local = plan::split(record.kind, side, &link.local).1;
+                link.local = plan::split(self.record.kind, side, &link.local).1;
             }
+        }
+        if !shared {
             return Ok(Vec::new());
         }
-        let mut content = self.record.content.clone();
-        content.set(path, value);
         let content = follow_start(content, &self.record.content);
         check_content(self.record.kind, &content)?;
         Ok(self.set_content(content, origin, now_ms))

@@ -165,6 +165,50 @@ async fn a_person_who_is_asked_decides_and_until_then_both_keep_theirs() {
 }
 
 #[tokio::test]
+async fn a_start_and_an_end_that_wait_are_decided_together() {
+    let world = World::new(&PAIRS[0]).await;
+    let both = [(0, MemberRole::Both), (1, MemberRole::Both)];
+    world.mirror(&both, Rule::Ask, TargetEdits::Keep).await;
+    world.put(0, "a", event("Lunch"));
+    world.settle().await;
+    let at =
+        |hour| json!({"kind": "zoned", "wall": format!("2026-01-05T{hour}:00:00"), "zone": "Europe/Berlin"});
+    for (side, hours) in [(0, ["06", "07"]), (1, ["18", "19"])] {
+        world.edit(side, |content| {
+            content.fields.insert("start".to_owned(), at(hours[0]));
+            content.fields.insert("end".to_owned(), at(hours[1]));
+        });
+    }
+    world.settle().await;
+    let conflicts = world.conflicts().await;
+    let about = |field: &str| {
+        let mut all = conflicts.iter();
+        all.find(|one| one.path.as_ref().is_some_and(|path| path.field == field))
+            .unwrap()
+    };
+    // The later end would do with either start, the later start with neither's earlier end: so it is the first decided.
+    let later = match about("start").remote.as_ref() == Some(&at("18")) {
+        true => sync::Resolution::Remote,
+        false => sync::Resolution::Hub,
+    };
+    let origin = sync::state::Origin::Api("test".to_owned());
+    let decided = world
+        .engine
+        .resolve(&world.organization, &about("start").id, later, origin)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&decided.content.fields["start"], &decided.content.fields["end"]),
+        (&at("18"), &at("19"))
+    );
+    world.settle().await;
+    for side in 0..2 {
+        let fields = world.only(side).fields;
+        assert_eq!((&fields["start"], &fields["end"]), (&at("18"), &at("19")));
+    }
+}
+
+#[tokio::test]
 async fn reminders_stay_on_their_own_account() {
     let world = World::mirrored(&PAIRS[1]).await;
     let mut content = event("Lunch");

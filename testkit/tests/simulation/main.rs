@@ -56,7 +56,8 @@ const FIXED_SEEDS: &[u64] = &[
     213_781, 212_113, 219_724, 216_409, 214_336, 217_882, 225_544, 227_264,
     // What a provider filled in of its own counted as its answer to what the hub says there. A record waited to be joined
     // with its twin.
-    230_846, 232_791,
+    230_846, 232_791, // A start that nobody could decide without its end.
+    240_442,
     // The simulator's own: rows late through a new version, an approval of what has no name, a page's object gone before
     // its cursor, what a cancelled occurrence said.
     203_795, 80_078, 209_726, 200_534, 205_709, 205_988, 207_752, // Mended on the way.

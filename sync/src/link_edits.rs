@@ -135,7 +135,7 @@ impl Engine {
         let mut subject = Subject::stored(Arc::unwrap_or_clone(record), vec![link.clone()]);
         let paths = subject.set_content(shared, &origin, self.desk.now_ms());
         link.local = local;
-        link.held = BTreeSet::new();
+        link.hold(BTreeSet::new(), &subject.record.content);
         link.state = LinkState::Synced;
         link.dirty = false;
         link.attempts = 0;

@@ -156,7 +156,7 @@ async fn get(caller: Caller, Id(id): Id<ConflictId>) -> Result<Data<ConflictOut>
 }
 
 /// Says which value shall stand, also where a rule has decided before: it is set in the hub and sent to every
-/// provider. Answers with the record.
+/// provider. A start and an end that wait are decided together where a side is named. Answers with the record.
 #[utoipa::path(post, path = "/v1/conflicts/{id}/resolve", tag = "conflicts", security(("api_key" = [])),
     params(("id" = String, Path)), request_body = ResolveIn,
     responses((status = 200, body = Data<EventOut>), Failures))]

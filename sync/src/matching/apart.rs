@@ -1,6 +1,6 @@
 //! Taking one object out of a record again, and tying two records by hand. Neither writes to any provider.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{CollectionId, FieldPath, LinkId, OrganizationId, RecordId};
 
@@ -198,7 +198,7 @@ pub(crate) fn alone(desk: &Desk, from: &Record, mut link: Link) -> (Record, Link
     link.record = record.id.clone();
     link.revision += 1;
     link.local = local;
-    link.held.clear();
+    link.hold(BTreeSet::new(), &record.content);
     link.dirty = false;
     link.state = LinkState::Synced;
     link.attempts = 0;

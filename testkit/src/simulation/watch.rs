@@ -286,7 +286,7 @@ impl Watch {
             }
         }
         for (link, in_doubt, is_unmade) in seen.doubts {
-            notes.report_doubt(link, in_doubt, is_unmade);
+            notes.report_doubt(link, in_doubt, is_unmade && by_client);
         }
         for link in seen.dropped {
             let record = notes.locals.remove(&link).map(|(record, _)| record);

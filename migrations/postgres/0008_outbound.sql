@@ -58,7 +58,7 @@ CREATE TABLE outbound_deliveries (
 CREATE INDEX outbound_deliveries_by_endpoint ON outbound_deliveries (organization_id, endpoint_id, id);
 CREATE INDEX outbound_deliveries_due ON outbound_deliveries (organization_id, endpoint_id, next_at)
     WHERE state = 'pending';
-CREATE INDEX outbound_deliveries_in_order ON outbound_deliveries (organization_id, endpoint_id, lane, id)
+CREATE INDEX outbound_deliveries_in_order ON outbound_deliveries (organization_id, endpoint_id, lane, seq)
     WHERE state = 'pending' AND lane IS NOT NULL;
 
 CREATE TABLE outbound_attempts (

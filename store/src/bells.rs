@@ -137,7 +137,9 @@ impl Bells {
             let mut waiting = others.waiting();
             waiting.jobs |= jobs;
             for head in &heads {
-                waiting.heads.insert(head.organization.clone(), head.seq);
+                // Commits may ring in another order than they were made in.
+                let last = waiting.heads.entry(head.organization.clone()).or_insert(head.seq);
+                *last = head.seq.max(*last);
             }
             drop(waiting);
             others.filled.notify_one();

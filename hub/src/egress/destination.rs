@@ -8,8 +8,8 @@ use super::Refusal;
 const LONGEST: usize = 2_048;
 
 /// Reads an address by the rules of the WHATWG, which the HTTP client follows too: numbers in any notation become the
-/// address they mean, and are then refused unless they were written as it. What those rules would silently drop or turn around (spaces, control characters, backslashes) is
-/// refused: no honest address has it.
+/// address they mean, and are then refused unless they were written as it. What those rules would silently drop or turn
+/// around (spaces, control characters, backslashes) is refused: no honest address has it.
 ///
 /// # Errors
 /// [`Refusal`]; whether the address may be sent to says [`super::Guard::check`].

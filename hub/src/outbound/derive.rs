@@ -142,6 +142,7 @@ fn share(shared: &Shared, handle: &Arc<Handle>, changes: &[Change], last: i64, n
             endpoint: endpoint.id.clone(),
             from: position.cursor,
             to: last.max(position.cursor),
+            seen_at: endpoint.updated_at,
             ordered: endpoint.ordered,
             deliveries: deliveries.collect(),
         },

@@ -263,14 +263,16 @@ async fn follow(
     ended_at: Option<i64>,
 ) -> Result<(), StoreError> {
     sql::query(
-        "UPDATE outbound_deliveries SET state = $1, attempts = attempts + 1, next_at = $2, ended_at = $3
-         WHERE organization_id = $4 AND id = $5 AND state = 'pending'",
+        "UPDATE outbound_deliveries SET state = $1, attempts = $6, next_at = $2, ended_at = $3
+         WHERE organization_id = $4 AND id = $5 AND state = 'pending' AND attempts < $6",
     )
     .bind(state)
     .bind(next_at)
     .bind(ended_at)
     .bind(one.organization.as_str())
     .bind(one.delivery.as_str())
+    // A batch whose commit was not confirmed is written again.
+    .bind(i64::from(one.attempt.number))
     .execute(write.conn())
     .await
     .map_err(failed)?;

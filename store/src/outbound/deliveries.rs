@@ -9,7 +9,7 @@ use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
-/// How long an ended delivery and its attempts can be looked up.
+/// How long after it was made an ended delivery and its attempts can be looked up.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// A delivery.

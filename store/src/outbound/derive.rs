@@ -19,6 +19,8 @@ pub struct Derivation {
     pub from: i64,
     /// The end of the piece.
     pub to: i64,
+    /// Its `updated_at` when its filter and order were read.
+    pub seen_at: i64,
     /// Changes of one object wait for each other.
     pub ordered: bool,
     /// What it is told.
@@ -38,7 +40,7 @@ pub struct NewDelivery {
 
 impl SqliteStore {
     /// Stores deliveries and moves the cursors of their endpoints, in one transaction. An endpoint whose cursor is not
-    /// where it was, that is disabled, or that wants another order by now, gets nothing; the answer says which did.
+    /// where it was, that is disabled, or that was changed since, gets nothing; the answer says which did.
     /// Endpoints come in order of id, as everywhere where several are written at once: two that wait for each other
     /// would be a deadlock.
     ///
@@ -56,13 +58,13 @@ impl SqliteStore {
         for derivation in derivations {
             let moved = sql::query(
                 "UPDATE webhook_endpoints SET cursor = $1
-                 WHERE organization_id = $2 AND id = $3 AND cursor = $4 AND ordered = $5 AND state = 'active'",
+                 WHERE organization_id = $2 AND id = $3 AND cursor = $4 AND updated_at = $5 AND state = 'active'",
             )
             .bind(derivation.to)
             .bind(organization.as_str())
             .bind(derivation.endpoint.as_str())
             .bind(derivation.from)
-            .bind(i64::from(derivation.ordered))
+            .bind(derivation.seen_at)
             .execute(write.conn())
             .await
             .map_err(failed)?;
@@ -94,6 +96,7 @@ impl SqliteStore {
             endpoint: endpoint.clone(),
             from: 0,
             to: 0,
+            seen_at: 0,
             ordered: false,
             deliveries: Vec::new(),
         };

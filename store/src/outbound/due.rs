@@ -56,7 +56,7 @@ impl SqliteStore {
                 AND (d.lane IS NULL OR NOT EXISTS (
                     SELECT 1 FROM outbound_deliveries b
                     WHERE b.organization_id = d.organization_id AND b.endpoint_id = d.endpoint_id
-                        AND b.lane = d.lane AND b.state = 'pending' AND b.id < d.id
+                        AND b.lane = d.lane AND b.state = 'pending' AND b.seq < d.seq
                 ))
              ORDER BY d.next_at, d.id LIMIT $4",
         )

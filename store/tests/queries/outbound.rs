@@ -61,6 +61,7 @@ async fn derive(bench: &Bench, endpoint: &WebhookEndpoint, from: i64, to: i64, s
         endpoint: endpoint.id.clone(),
         from,
         to,
+        seen_at: endpoint.updated_at,
         ordered: endpoint.ordered,
         deliveries: subjects
             .iter()
@@ -135,6 +136,15 @@ async fn deliveries_are_made_once_and_only_from_where_the_cursor_is() {
         .await
         .unwrap();
     assert_eq!(told[0].change.as_ref().unwrap().entry.kind, "webhook_endpoint");
+    let rotated =
+        bench
+            .store
+            .rotate_webhook_secret(&world.organization, &endpoint.id, SECRET, START_MS, &Origin::Hub);
+    assert!(rotated.await.unwrap());
+    assert!(
+        !derive(&bench, &endpoint, from + 2, from + 3, &["c"]).await,
+        "nothing is made for an endpoint as it was"
+    );
 
     let mut disabled = stored(&bench, &endpoint).await;
     disabled.state = EndpointState::Disabled;
@@ -149,7 +159,7 @@ async fn deliveries_are_made_once_and_only_from_where_the_cursor_is() {
     assert!(update(seen, false).await);
     assert!(!update(seen, false).await, "it is another by now");
     assert!(
-        !derive(&bench, &endpoint, from + 2, from + 3, &["c"]).await,
+        !derive(&bench, &disabled, from + 2, from + 3, &["c"]).await,
         "a disabled one gets nothing"
     );
     assert!(update(START_MS + 5, true).await);

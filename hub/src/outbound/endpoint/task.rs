@@ -97,6 +97,8 @@ impl Task {
                 self.begin_anew(&endpoint);
             }
             self.load(&endpoint).await;
+            // What was just read may be of later changes than the endpoint as it was before.
+            let endpoint = handle.endpoint();
             let wait_until = self.start(&endpoint).await;
             self.publish();
             let now_ms = dispatcher.0.clock.now_ms();
@@ -235,8 +237,9 @@ impl Task {
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
-                // Its delivery stays known, so nothing loops; the next lease sends it.
+                // Nobody knows what became of it. The endpoint begins anew with what is stored.
                 tracing::error!(%error, "an attempt ended badly");
+                self.handle.stop();
                 return;
             }
         };
@@ -297,6 +300,7 @@ impl Task {
         };
         if let Some(EndpointNote::Disabled(reason)) = &note {
             tracing::warn!(endpoint = %endpoint.id, organization = %endpoint.organization, reason, "webhook endpoint disabled");
+            self.handle.stop();
         }
         (then, note)
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ::sync::state::Origin;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use hub::outbound::Limits;
@@ -12,6 +13,28 @@ use testkit::harness::until;
 use super::bed::{Bed, HOUR, MINUTE, SECRET, eventually};
 use super::receiver::Receiver;
 use crate::server::LIMIT;
+
+#[tokio::test]
+async fn what_is_committed_after_a_secret_was_replaced_elsewhere_is_signed_with_the_new_one() {
+    const NEW: &str = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+    let bed = Bed::new().await;
+    let receiver = Receiver::start().await;
+    let endpoint = bed.endpoint(&receiver.url, false).await;
+    bed.change(&["rec_1"]).await;
+    eventually(&bed, "the first delivery", async || receiver.count() == 1).await;
+    assert!(receiver.received()[0].is_signed_with(SECRET));
+    let now_ms = bed.stored(&endpoint).await.updated_at;
+    let rotated = bed
+        .store
+        .rotate_webhook_secret(&bed.organization, &endpoint, NEW, now_ms, &Origin::Hub);
+    // Nobody tells the dispatcher, as when it is asked of another node.
+    assert!(rotated.await.unwrap());
+    bed.change(&["rec_1"]).await;
+    eventually(&bed, "the second delivery", async || receiver.count() == 2).await;
+    let second = receiver.received().remove(1);
+    assert!(second.is_signed_with(NEW) && !second.is_signed_with(SECRET));
+    bed.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_was_down_for_a_day_gets_everything_once_it_is_back() {

@@ -10,8 +10,8 @@ use store::{NewInbound, Receipt, SqliteStore};
 use sync::ports::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
-/// Webhooks of one transaction.
-pub const BATCH_ROWS: usize = 512;
+/// Deliveries of one transaction; one that concerns many connections is as many rows.
+pub const BATCH: usize = 512;
 /// Webhooks that wait for a transaction; more are turned away at once.
 pub const QUEUE: usize = 4_096;
 /// How long a caller waits for the commit. After that it is told to come again: what is committed nevertheless is
@@ -99,8 +99,8 @@ impl Committer {
 }
 
 async fn commit_all(inbox: Arc<dyn InboxPort>, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut batch = Vec::with_capacity(BATCH_ROWS);
-    while waiting.recv_many(&mut batch, BATCH_ROWS).await > 0 {
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
         // Whoever gave up has been told to come again.
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
@@ -206,7 +206,7 @@ mod tests {
         let batches = inbox.batches.lock().unwrap().clone();
         assert_eq!(batches.iter().sum::<usize>(), 700);
         assert!(batches.len() <= 4, "{batches:?}");
-        assert!(batches.iter().all(|size| *size <= BATCH_ROWS), "{batches:?}");
+        assert!(batches.iter().all(|size| *size <= BATCH), "{batches:?}");
     }
 
     #[tokio::test]
@@ -235,6 +235,6 @@ mod tests {
         inbox.gate.add_permits(1_000);
         assert_eq!(committer.commit(vec![row(9)]).await, Ok(vec![Receipt::Stored]));
         let written: usize = inbox.batches.lock().unwrap().iter().sum();
-        assert!(written <= BATCH_ROWS + 1, "{written}");
+        assert!(written <= BATCH + 1, "{written}");
     }
 }

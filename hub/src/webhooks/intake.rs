@@ -160,11 +160,13 @@ async fn target_of(
     owner: Option<HookOwner>,
 ) -> Result<Option<std::sync::Arc<Target>>, Refused> {
     let Some(owner) = owner else { return Ok(None) };
-    let found = state.intake().directory.find(&owner).await;
-    found.map_err(|error| {
-        tracing::error!(%error, "a webhook's address cannot be looked up");
-        Refused::busy("store_failed")
-    })
+    state.intake().directory.find(&owner).await.map_err(unfound)
+}
+
+/// The store does not answer for an address: whether a delivery is proven cannot be said, and its sender comes again.
+fn unfound(error: impl std::fmt::Display) -> Refused {
+    tracing::error!(%error, "a webhook's address cannot be looked up");
+    Refused::busy("store_failed")
 }
 
 async fn receive(state: &AppState, target: Option<&Target>, request: Request) -> Result<Taken, Refused> {
@@ -224,8 +226,13 @@ async fn verify(
         refusal,
         Refusal::WrongSignature | Refusal::NoSecret | Refusal::UnknownKey
     ) {
-        let anew = state.intake().directory.find_anew(target).await;
-        if let Ok(Some(fresh)) = anew
+        let anew = state
+            .intake()
+            .directory
+            .find_anew(target)
+            .await
+            .map_err(unfound)?;
+        if let Some(fresh) = anew
             && let Ok(verified) = facet.verify(again, &fresh.secrets, now_ms)
         {
             return Ok(verified);
@@ -256,7 +263,7 @@ async fn store(
     })?;
     let delivery = facet.delivery_id(verified).map(kept_id);
     let parked = places.iter().all(|place| place.connection.is_none());
-    let rows = places
+    let rows: Vec<NewInbound> = places
         .into_iter()
         .map(|place| {
             let (now_ms, random) = state.id_parts();
@@ -279,7 +286,16 @@ async fn store(
             }
         })
         .collect();
+    let count = rows.len();
     match state.intake().committer.commit(rows).await {
+        Ok(receipts) if receipts.len() != count => {
+            tracing::error!(
+                count,
+                answered = receipts.len(),
+                "the inbox did not answer for all that it was given"
+            );
+            Err(Refused::busy("store_failed"))
+        }
         Ok(receipts) if receipts.iter().all(|receipt| *receipt == Receipt::Seen) => Ok(Taken::Seen),
         Ok(_) if parked => Ok(Taken::Parked),
         Ok(_) => Ok(Taken::Stored),
@@ -299,20 +315,23 @@ async fn places(
     facet: &dyn Webhooks,
     verified: &VerifiedRequest,
 ) -> Result<Vec<Place>, Refused> {
-    let HookOwner::App(_) = &target.owner else {
-        let HookOwner::Connection(id) = &target.owner else {
-            return Ok(Vec::new());
-        };
+    if let HookOwner::Connection(id) = &target.owner {
         return Ok(vec![Place {
             connection: Some(id.clone()),
             route: None,
         }]);
-    };
+    }
     let mut places = Vec::new();
-    for route in facet.routes(verified).into_iter().take(MAX_ROUTES) {
-        if route.0.is_empty() || route.0.len() > LONGEST_ROUTE {
-            continue;
-        }
+    let mut routes = facet.routes(verified);
+    let told = routes.len();
+    // A NUL is no text to PostgreSQL.
+    routes.retain(|route| !route.0.is_empty() && route.0.len() <= LONGEST_ROUTE && !route.0.contains('\0'));
+    routes.truncate(MAX_ROUTES);
+    if routes.len() < told {
+        let left_out = told - routes.len();
+        tracing::warn!(address = ?target.owner, left_out, "a delivery names routes that are too many or no routes");
+    }
+    for route in routes {
         let owners = state.intake().directory.routed(target, &route.0).await;
         let owners = owners.map_err(|error| {
             tracing::error!(%error, "the connections of a route cannot be looked up");

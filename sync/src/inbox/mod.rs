@@ -124,7 +124,7 @@ impl Run<'_> {
                 break;
             }
             let count = waiting.len();
-            self.take_batch(waiting).await?;
+            self.take_batch(waiting, now_ms).await?;
             seen += count;
             self.advance(count as u64, None);
             if seen >= LONGEST_RUN {
@@ -137,7 +137,7 @@ impl Run<'_> {
     }
 
     /// Works on webhooks together; where that fails for a reason of one of them, on each by itself.
-    async fn take_batch(&mut self, waiting: Vec<Inbound>) -> Result<(), Trouble> {
+    async fn take_batch(&mut self, waiting: Vec<Inbound>, now_ms: i64) -> Result<(), Trouble> {
         let mut understood = Vec::with_capacity(waiting.len());
         for inbound in waiting {
             match self.understand(&inbound) {
@@ -153,7 +153,14 @@ impl Run<'_> {
             }
             Err(Failure::Own { .. }) => {}
         }
-        for one in &understood {
+        // What concerned a collection that came before the failure is taken and ended.
+        let left = self
+            .desk
+            .store
+            .inbox(&self.organization, &self.connection.id, now_ms, BATCH)
+            .await?;
+        let waits = |one: &&Understood| left.iter().any(|left| left.id == one.inbound.id);
+        for one in understood.iter().filter(waits) {
             match self.try_taking(std::slice::from_ref(one)).await {
                 Ok(()) => {}
                 Err(Failure::Common(trouble)) => return Err(trouble),

@@ -163,7 +163,13 @@ impl Run<'_> {
                     outcome.outdated(told.from);
                     continue;
                 }
-                Verdict::Look => outcome.look(told.from, false),
+                Verdict::Look => {
+                    outcome.look(told.from, false);
+                    if !knowledge.linked.contains_key(&remote) {
+                        // The mark of a lost link stays until a pull has spoken: what is late must not pass it.
+                        continue;
+                    }
+                }
                 Verdict::Take => {}
             }
             fresh.push(Effect::PutFreshness {

@@ -202,6 +202,8 @@ fn update(
     if now_starts_elsewhere {
         rekey(record, content);
     }
+    let stood = record.content.overrides.get(part);
+    let was_cancelled = stood.is_some_and(series::is_cancelled) || record.listed.contains(part);
     for path in changed {
         match model {
             SeriesModel::PerPart if path.part != *part => list_cancelled(record, content, &path.part)?,
@@ -214,9 +216,12 @@ fn update(
     if model.has_part_objects() && !part.is_master() {
         // The occurrence is an object of its own from now on, even where it says what the series says.
         record.listed.remove(part);
-        let fields = content.overrides.get(part).cloned().unwrap_or_default();
         let own = record.content.overrides.entry(part.clone()).or_default();
-        own.retain(|name, _| fields.contains_key(name));
+        if was_cancelled {
+            // What it said before it was cancelled is gone: it says what whoever takes it back says.
+            let fields = content.overrides.get(part).cloned().unwrap_or_default();
+            own.retain(|name, _| fields.contains_key(name));
+        }
     }
     rewrite(state, collection, &record_id);
     state.settle(&collection.id.0, &record_id);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use connector_sdk::{Applied, Error, ErrorKind, Retry};
 
 use crate::engine::{Run, Trouble};
-use crate::ports::Effect;
+use crate::ports::{Effect, StoreError};
 use crate::push::Ended;
 use crate::push::intent::to_write;
 use crate::push::outcome::Outcome;
@@ -85,7 +85,12 @@ impl Run<'_> {
                     Retry::Backoff | Retry::Permanent => 1_000 << work.link.attempts.min(9),
                 };
                 work.postpone(self.desk.now_ms() + pause);
-                self.commit(work.into_effects(&Origin::Hub)).await?;
+                match self.commit(work.into_effects(&Origin::Hub)).await {
+                    // Somebody has changed it meanwhile. That is no reason to look at it again in this run: what was sent
+                    // would be taken for somebody's edit.
+                    Ok(()) | Err(StoreError::Stale(_)) => {}
+                    Err(trouble) => return Err(trouble.into()),
+                }
                 Err(error
                     .with_retry(Retry::After(std::time::Duration::from_millis(
                         u64::try_from(pause).unwrap_or_default(),

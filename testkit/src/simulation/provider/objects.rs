@@ -34,6 +34,8 @@ pub(super) struct Seen {
     pub(super) object: RemoteObject,
     pub(super) record: String,
     pub(super) mark: Mark,
+    /// Since when it is there: who did not see it since then is shown all of it.
+    born: Mark,
     /// When each field last changed, those that are gone included.
     touched: BTreeMap<FieldPath, Mark>,
     /// The version at the reference provider, to know changes by.
@@ -130,6 +132,7 @@ impl State {
             object,
             record: record.to_owned(),
             mark,
+            born: mark,
             touched: BTreeMap::new(),
             inner,
         }
@@ -217,7 +220,10 @@ impl Seen {
     fn touch(&mut self, before: Option<&Self>) {
         let nothing = Content::default();
         let earlier = before.map_or(&nothing, |before| &before.object.content);
-        self.touched = before.map(|before| before.touched.clone()).unwrap_or_default();
+        if let Some(before) = before {
+            self.born = before.born;
+            self.touched.clone_from(&before.touched);
+        }
         for path in self.object.content.differences(earlier) {
             self.touched.insert(path, self.mark);
         }
@@ -229,13 +235,17 @@ impl Seen {
         self.mark = mark;
         if mark.is_late {
             // While it is out of sight, deltas pass over what it said before, too: then it says all of it again.
-            self.touched.values_mut().for_each(|touched| *touched = mark);
+            self.born = mark;
         }
     }
 
-    /// What changed of the object since a moment: fields with `null` for what is gone, and whole overrides.
+    /// What changed of the object since a moment: fields with `null` for what is gone, and whole overrides. All of it
+    /// where it was not there before.
     pub(super) fn sparse(&self, is_since: impl Fn(&Mark) -> bool) -> RemoteObject {
         let mut object = self.object.clone();
+        if is_since(&self.born) {
+            return object;
+        }
         let mut said = Content::default();
         for (path, _) in self.touched.iter().filter(|(_, mark)| is_since(mark)) {
             if path.part.is_master() {

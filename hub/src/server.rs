@@ -49,6 +49,8 @@ pub struct Make {
     pub connectors: Vec<Arc<dyn Connector>>,
     /// Where webhooks are made durable, over the store.
     pub inbox: Box<dyn FnOnce(SqlStore) -> Arc<dyn InboxPort> + Send>,
+    /// How long a job stays a node's without a sign of life.
+    pub lease: Duration,
 }
 
 impl Default for Make {
@@ -56,6 +58,7 @@ impl Default for Make {
         Self {
             connectors: registry::connectors(),
             inbox: Box::new(|store| Arc::new(store)),
+            lease: worker::LEASE,
         }
     }
 }
@@ -134,6 +137,7 @@ impl Server {
             lanes: lanes.clone(),
             node: node.clone(),
             parallel: config.parallel_jobs,
+            lease: make.lease,
         };
         let timer = worker::schedule(
             store.clone(),

@@ -22,7 +22,7 @@ pub use lanes::Lanes;
 pub use schedule::schedule;
 
 /// How long a job stays ours without a sign of life.
-pub const LEASE_MS: i64 = 30_000;
+pub const LEASE: Duration = Duration::from_secs(30);
 /// How long running jobs have to come to a page's end when the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time between two looks into the queue: covers clocks that jump and a bell that was missed.
@@ -71,6 +71,8 @@ pub struct Worker {
     pub node: String,
     /// Jobs at the same time.
     pub parallel: usize,
+    /// How long a job stays ours without a sign of life: [`LEASE`], or what a test cannot wait longer for.
+    pub lease: Duration,
 }
 
 impl Worker {
@@ -113,12 +115,16 @@ impl Worker {
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
         let claimed = self
             .store
-            .claim(&self.node, self.clock.now_ms(), LEASE_MS, limit)
+            .claim(&self.node, self.clock.now_ms(), self.lease_ms(), limit)
             .await;
         claimed.unwrap_or_else(|error| {
             tracing::error!(%error, "no work can be claimed");
             Vec::new()
         })
+    }
+
+    fn lease_ms(&self) -> i64 {
+        i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
     }
 
     async fn pause(&self) {

@@ -12,12 +12,13 @@ use sync::state::ClaimedJob;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{LEASE_MS, Worker};
+use super::Worker;
 use crate::api::error::Code;
 
-/// How often progress is shown; a third of a lease passes at most between two signs of life.
+/// How often progress is shown.
 const BEAT: Duration = Duration::from_secs(1);
-const BEATS_PER_SIGN: u32 = 10;
+/// This part of a lease passes at most between two signs of life.
+const SIGNS_PER_LEASE: u32 = 3;
 const UNKNOWN: u64 = u64::MAX;
 
 /// What a job reported last.
@@ -102,17 +103,19 @@ impl Worker {
     /// Prolongs the lease and shows progress. Returns once the job is no longer ours.
     async fn keep(&self, job: &ClaimedJob, reported: &Reported, cancel: &CancellationToken) {
         let mut shown = (0, None);
-        let mut silent = 0;
+        let mut silent = Duration::ZERO;
+        let longest = self.lease / SIGNS_PER_LEASE;
+        let beat = BEAT.min(longest);
         loop {
-            self.clock.sleep(BEAT).await;
-            silent += 1;
+            self.clock.sleep(beat).await;
+            silent += beat;
             let now = reported.now();
-            if now == shown && silent < BEATS_PER_SIGN {
+            if now == shown && silent < longest {
                 continue;
             }
-            let until_ms = self.clock.now_ms() + LEASE_MS;
+            let until_ms = self.clock.now_ms() + self.lease_ms();
             match self.store.heartbeat(&job.fence, until_ms, now.0, now.1).await {
-                Ok(()) => (shown, silent) = (now, 0),
+                Ok(()) => (shown, silent) = (now, Duration::ZERO),
                 Err(StoreError::Fenced(_)) => {
                     tracing::debug!("the job was called off or taken over; it stops");
                     cancel.cancel();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use connector_sdk::{Clock as _, SystemClock};
 use hub::entropy::SystemEntropy;
 use hub::state::id_parts;
-use hub::worker::{Lanes, Runner, Worker};
+use hub::worker::{LEASE, Lanes, Runner, Worker};
 use model::{ConnectionId, JobId, OrganizationId};
 use serde_json::{Value, json};
 use store::{Job, JobState, SqliteStore};
@@ -100,6 +100,7 @@ async fn bench(stand: Stand) -> Bench {
         lanes: lanes.clone(),
         node: "test".to_owned(),
         parallel: 2,
+        lease: LEASE,
     };
     Bench {
         store,

@@ -312,6 +312,14 @@ impl RunningProgram {
         self.signal("-INT", limit).await
     }
 
+    /// Sends SIGQUIT and waits for the end.
+    ///
+    /// # Errors
+    /// When it still runs after `limit`.
+    pub async fn quit(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("-QUIT", limit).await
+    }
+
     async fn signal(&mut self, signal: &str, limit: Duration) -> Result<ExitStatus> {
         if self.ended().is_none() {
             // The standard library only knows SIGKILL; the `kill` command spares us unsafe code or a crate.

@@ -68,6 +68,18 @@ impl Postgres {
         Ok(())
     }
 
+    /// Stops it without letting anybody finish ("immediate shutdown"): it recovers from its log when it starts again
+    /// (<https://www.postgresql.org/docs/current/server-shutdown.html>).
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop_at_once(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.quit(START_LIMIT).await?;
+        }
+        Ok(())
+    }
+
     /// Ends it as a crash would.
     ///
     /// # Errors

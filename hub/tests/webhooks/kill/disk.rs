@@ -41,7 +41,7 @@ pub(super) fn library(folder: &Path) -> PathBuf {
 /// A node with a connection, and deliveries of which some are durable.
 async fn scene(site: &Site) -> Arc<Mail> {
     let line = site.connect().await;
-    let parcels = parcels(OBJECTS, 1, &mut StdRng::seed_from_u64(20_260_305));
+    let parcels = parcels(0..OBJECTS, 1, &mut StdRng::seed_from_u64(20_260_305));
     let mail = Mail::new(parcels, vec![line], site.nodes.clone());
     for at in 0..BEFORE {
         assert_eq!(mail.once(at).await, Some(200));

@@ -6,10 +6,13 @@
 //! `CONCORD_FULL` set it is 200,000 deliveries and 100 kills on either engine (docs/webhooks.md has the figures).
 
 mod again;
+mod away;
 mod disk;
+mod points;
 mod sender;
 mod site;
 mod verdict;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,8 +29,6 @@ const DATABASE: &str = "CHILD_DATABASE";
 const LEASE_MS: &str = "CHILD_LEASE_MS";
 /// What it says once it serves.
 const SERVING: &str = "serving at ";
-/// Senders at the same time.
-const SENDERS: usize = 16;
 /// What the system sends to who writes beyond the bound of a file's size, on Linux.
 const SIGXFSZ: i32 = 25;
 

@@ -1,5 +1,6 @@
 //! Who sends: every delivery until it is acknowledged, some of them twice.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,10 +28,10 @@ pub(super) struct Parcel {
 }
 
 /// Two deliveries for each object, made and changed, in no order; objects are spread over the connections.
-pub(super) fn parcels(objects: usize, lines: usize, rng: &mut StdRng) -> Vec<Parcel> {
+pub(super) fn parcels(objects: Range<usize>, lines: usize, rng: &mut StdRng) -> Vec<Parcel> {
     let provider: MemoryProvider = provider();
-    let mut parcels = Vec::with_capacity(objects * 2);
-    for number in 0..objects {
+    let mut parcels = Vec::with_capacity(objects.len() * 2);
+    for number in objects {
         let id = format!("object-{number}");
         for title in ["first", "second"] {
             provider.put(WORK, &id, event(&id, title));
@@ -92,8 +93,13 @@ impl Mail {
     /// Sends one, once; what was answered, if anything was.
     pub(super) async fn once(&self, at: usize) -> Option<u16> {
         let (url, _flight) = self.nodes.any()?;
+        self.once_to(&url, at).await
+    }
+
+    /// As [`Self::once`], to the node at this address.
+    pub(super) async fn once_to(&self, url: &str, at: usize) -> Option<u16> {
         let parcel = &self.parcels[at];
-        let answered = post(&client(), &url, &self.lines[parcel.line], parcel).await.ok();
+        let answered = post(&client(), url, &self.lines[parcel.line], parcel).await.ok();
         if answered == Some(200) {
             self.acknowledged(at);
         }
@@ -109,6 +115,11 @@ impl Mail {
     /// Lets the senders come so far, at the most, before they wait for more.
     pub(super) fn allow(&self, end: usize) {
         self.end.send_replace(end.min(self.parcels.len()));
+    }
+
+    /// How many may be sent by now.
+    pub(super) fn allowed(&self) -> usize {
+        *self.end.borrow()
     }
 
     /// Sends all that were not acknowledged yet and are allowed, so many at the same time; ends with the last of all.
@@ -181,12 +192,7 @@ impl Mail {
 }
 
 /// Sends a delivery, signed now; the status of the answer.
-pub(super) async fn post(
-    http: &reqwest::Client,
-    url: &str,
-    line: &Line,
-    parcel: &Parcel,
-) -> reqwest::Result<u16> {
+async fn post(http: &reqwest::Client, url: &str, line: &Line, parcel: &Parcel) -> reqwest::Result<u16> {
     let now_ms = SystemClock.now_ms();
     let headers = delivery::headers(&line.secret, &parcel.id, now_ms, &parcel.body).unwrap();
     let request = http.post(format!("{url}{}", line.hook)).headers(headers);

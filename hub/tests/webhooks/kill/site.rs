@@ -1,5 +1,6 @@
 //! Nodes as processes, their database, and the way to their API.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +54,16 @@ impl Nodes {
         Some((urls[place].clone()?, Flight(&self.flying[place])))
     }
 
+    /// Where those that live are.
+    pub(super) fn urls(&self) -> Vec<String> {
+        self.urls.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// Whether requests are on their way to a node.
+    pub(super) fn is_busy(&self, place: usize) -> bool {
+        self.flying[place].load(Ordering::SeqCst) > 0
+    }
+
     /// Returns once a node came or went, at the latest after this time.
     pub(super) async fn change(&self, at_most: Duration) {
         let mut urls = self.urls.subscribe();
@@ -77,9 +88,9 @@ pub(super) struct Site {
     pub(super) running: Vec<RunningProgram>,
     pub(super) postgres: Option<Postgres>,
     pub(super) folder: TempDir,
-    database: String,
+    pub(super) database: String,
     /// Variables of the nodes' own.
-    env: Vec<(&'static str, OsString)>,
+    env: BTreeMap<&'static str, OsString>,
     http: reqwest::Client,
 }
 
@@ -123,7 +134,7 @@ impl Site {
             running: Vec::new(),
             postgres,
             database,
-            env: env(folder.path()),
+            env: env(folder.path()).into_iter().collect(),
             folder,
             http: client(),
         };
@@ -163,28 +174,49 @@ impl Site {
         self.nodes.set(place, Some(url));
     }
 
+    /// Starts a node that was killed; whether it came to serve.
+    pub(super) async fn try_restart(&mut self, place: usize) -> bool {
+        self.running[place] = self.program().start().unwrap();
+        let url = url(&mut self.running[place]).await.ok();
+        let serves = url.is_some();
+        self.nodes.set(place, url);
+        serves
+    }
+
+    /// A variable of nodes that are started from now on.
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.env.insert(name, value.into());
+    }
+
+    pub(super) fn unset(&mut self, name: &'static str) {
+        self.env.remove(name);
+    }
+
     /// Asks the API of some node until it answers.
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let answered = async || self.ask(&method, path, body.as_ref()).await;
+        until("an answer of the API", LIMIT, answered).await.unwrap()
+    }
+
+    /// The answer of some node's API, when it has one now.
+    async fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Option<Value> {
         let key = std::fs::read_to_string(self.folder.path().join("key")).unwrap();
-        let answered = until("an answer of the API", LIMIT, async || {
-            let (url, _flight) = self.nodes.any()?;
-            let mut request = self
-                .http
-                .request(method.clone(), format!("{url}{path}"))
-                .bearer_auth(&key);
-            if let Some(body) = &body {
-                request = request.json(body);
-            }
-            let answer = request.send().await.ok()?;
-            let status = answer.status();
-            let body: Value = answer.json().await.ok()?;
-            if status == 503 {
-                return None;
-            }
-            assert!(status.is_success(), "{path}: {status} {body}");
-            Some(body)
-        });
-        answered.await.unwrap()
+        let (url, _flight) = self.nodes.any()?;
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{url}{path}"))
+            .bearer_auth(&key);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.ok()?;
+        let status = answer.status();
+        let body: Value = answer.json().await.ok()?;
+        if status == 503 {
+            return None;
+        }
+        assert!(status.is_success(), "{path}: {status} {body}");
+        Some(body)
     }
 
     /// Goes through a whole list, page by page.
@@ -221,18 +253,36 @@ impl Site {
     /// Waits until no delivery waits any more.
     pub(super) async fn idle(&self) {
         let limit = Duration::from_secs(size(120, 1_800) as u64);
-        let path = "/v1/deliveries?state=waiting&limit=1";
-        let idle = async || (self.call(Method::GET, path, None).await["data"] == json!([])).then_some(());
+        let idle = async || self.is_idle().await.then_some(());
         until("the inbox to be worked off", limit, idle).await.unwrap();
+    }
+
+    /// Whether no delivery waits, as far as can be learned now.
+    pub(super) async fn is_idle(&self) -> bool {
+        self.has_none("/v1/deliveries?state=waiting&limit=1").await
+    }
+
+    /// Whether no job waits or runs, as far as can be learned now.
+    pub(super) async fn has_no_work(&self) -> bool {
+        self.has_none("/v1/jobs?state=queued&limit=1").await
+            && self.has_none("/v1/jobs?state=running&limit=1").await
+    }
+
+    async fn has_none(&self, path: &str) -> bool {
+        let answer = self.ask(&Method::GET, path, None).await;
+        answer.is_some_and(|answer| answer["data"] == json!([]))
     }
 }
 
 /// Starts a node and waits until it serves.
-pub(super) async fn serve(program: &Program) -> (RunningProgram, String) {
+async fn serve(program: &Program) -> (RunningProgram, String) {
     let mut running = program.start().unwrap();
-    let url = running
-        .wait_for_line(LIMIT, |line| line.strip_prefix(SERVING).map(str::to_owned))
-        .await
-        .unwrap();
+    let url = url(&mut running).await.unwrap();
     (running, url)
+}
+
+/// Where it serves, once it does.
+async fn url(running: &mut RunningProgram) -> anyhow::Result<String> {
+    let serves = |line: &str| line.strip_prefix(SERVING).map(str::to_owned);
+    running.wait_for_line(LIMIT, serves).await
 }

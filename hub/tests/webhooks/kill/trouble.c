@@ -1,7 +1,8 @@
 /* Trouble with the disk for the process that loads this (LD_PRELOAD), as far as it is a SQLite database's.
  *
  * TROUBLE_SYNC_FAILS=PATH   while there is a file PATH, a sync answers with an I/O error, having done nothing
- * TROUBLE_DIES_AT=N         the process dies (SIGKILL) right before its N-th write, cut or sync
+ * TROUBLE_DIES_AT=N         the process dies (SIGKILL) right before its N-th write, cut or sync,
+ * TROUBLE_DIES_AT_SYNC=N    or before its N-th sync
  *
  * SQLite reaches the system through these functions of the C library
  * (https://www.sqlite.org/c3ref/vfs.html, aSyscall in os_unix.c), so that its own code is unchanged.
@@ -19,7 +20,7 @@
 
 #define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
 
-static atomic_long steps;
+static atomic_long steps, syncs;
 
 /* The database or its log; its shared memory is no file that is written. */
 static int is_database(int fd, char *path, size_t size) {
@@ -32,16 +33,23 @@ static int is_database(int fd, char *path, size_t size) {
     return name && strncmp(name, "/concord.db", 11) == 0 && !strstr(name, "-shm");
 }
 
-static void step(int fd, const char *what) {
+static void count(int fd, const char *what, const char *variable, atomic_long *counter) {
     char path[4096], line[4200];
-    const char *at = getenv("TROUBLE_DIES_AT");
+    const char *at = getenv(variable);
     int saved = errno;
-    if (at && is_database(fd, path, sizeof path) && atomic_fetch_add(&steps, 1) + 1 == atol(at)) {
+    if (at && is_database(fd, path, sizeof path) && atomic_fetch_add(counter, 1) + 1 == atol(at)) {
         int length = snprintf(line, sizeof line, "\ndied before %s of %s\n", what, strrchr(path, '/') + 1);
         if (REAL(ssize_t (*)(int, const void *, size_t), "write")(STDERR_FILENO, line, length) >= 0) {}
         raise(SIGKILL);
     }
     errno = saved;
+}
+
+static void step(int fd, const char *what) { count(fd, what, "TROUBLE_DIES_AT", &steps); }
+
+static void sync_step(int fd) {
+    step(fd, "a sync");
+    count(fd, "a sync", "TROUBLE_DIES_AT_SYNC", &syncs);
 }
 
 static int sync_fails(int fd) {
@@ -76,7 +84,7 @@ int ftruncate64(int fd, off64_t size) {
 }
 
 int fsync(int fd) {
-    step(fd, "a sync");
+    sync_step(fd);
     if (sync_fails(fd)) {
         errno = EIO;
         return -1;
@@ -85,7 +93,7 @@ int fsync(int fd) {
 }
 
 int fdatasync(int fd) {
-    step(fd, "a sync");
+    sync_step(fd);
     if (sync_fails(fd)) {
         errno = EIO;
         return -1;

@@ -208,6 +208,23 @@ pub fn count_before(rule: &str, start: &EventTime, wall: DateTime) -> Result<usi
     Ok(count)
 }
 
+/// The first occurrences, at most so many, that a rule makes from a wall time on, whatever became of them. None where it
+/// is over before.
+///
+/// # Errors
+/// A rule that cannot be read, or one that repeats too often.
+pub fn made_from(
+    rule: &str,
+    start: &EventTime,
+    wall: DateTime,
+    most: usize,
+) -> Result<Vec<DateTime>, ExpandError> {
+    rule_walls(rule, start)?
+        .skip_while(|made| made.as_ref().is_ok_and(|made| *made < wall))
+        .take(most)
+        .collect()
+}
+
 /// The wall times that a rule makes, in order, ended by an error when there are too many.
 fn rule_walls(
     rule: &str,
@@ -321,6 +338,21 @@ mod tests {
         .iter()
         .map(|occurrence| occurrence.starts_at.to_string())
         .collect()
+    }
+
+    #[test]
+    fn what_a_rule_makes_from_a_day_on_is_nothing_once_it_is_over() {
+        let start = series::time_field(&series("").fields, "start").unwrap();
+        let from = |wall: &str, most| {
+            let made = made_from("FREQ=DAILY;COUNT=4", &start, wall.parse().unwrap(), most).unwrap();
+            made.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            from("2026-03-04T09:00:00", 9),
+            ["2026-03-04T09:00:00", "2026-03-05T09:00:00"]
+        );
+        assert_eq!(from("2026-03-03T12:00:00", 1), ["2026-03-04T09:00:00"]);
+        assert!(from("2026-03-06T09:00:00", 9).is_empty());
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod recover;
 mod resolve;
 mod scene;
 mod silence;
+#[cfg(test)]
+mod staged;
 pub mod state;
 mod subject;
 mod sweep;

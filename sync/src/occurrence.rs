@@ -1,15 +1,19 @@
 //! Edits of one occurrence of a series: this one, this and the following, or all.
 
+mod cut;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use model::{
-    CollectionId, Content, EventTime, FieldError, FieldPath, Fields, OrganizationId, PartKey, RecordId,
-    series,
+    CollectionId, Content, EventTime, FieldError, Fields, OrganizationId, PartKey, RecordId, series,
 };
 use serde_json::{Map, Value, json};
 
+use self::cut::{tail, truncated};
 use crate::edit::{EditError, EditScope, MAX_TRIES, contested};
 use crate::engine::Engine;
 use crate::patch::{check_content, follow_start, merge_patch};
@@ -292,135 +296,4 @@ fn shift_master(master: &Fields, before: &Fields, after: &Fields, patch: &Map<St
         }
     }
     shifted
-}
-
-/// The series without the occurrence at `key` and all later ones.
-fn truncated(side: &Content, key: &PartKey) -> Result<Content, EditError> {
-    occurrence(side, key)?;
-    let mut next = side.clone();
-    let (start, cut) = cut(side, key)?;
-    let until = last_moment(&start, &cut);
-    edit_rules(&mut next, |rule| {
-        let kept = rule
-            .split(';')
-            .filter(|part| !part.starts_with("UNTIL=") && !part.starts_with("COUNT="));
-        Ok(kept
-            .chain([format!("UNTIL={until}").as_str()])
-            .collect::<Vec<_>>()
-            .join(";"))
-    })?;
-    edit_dates(&mut next, |date| date < key.as_str());
-    next.overrides.retain(|own, _| own < key);
-    Ok(next)
-}
-
-/// The series from the occurrence at `key` on.
-fn tail(side: &Content, key: &PartKey) -> Result<Content, EditError> {
-    occurrence(side, key)?;
-    let (start, cut) = cut(side, key)?;
-    // The new series begins as the master would have it there; an override at the seam stays an override.
-    let mut fields = series::inherited(model::Kind::Event, &side.fields, key);
-    if let Some(recurrence) = side.fields.get("recurrence") {
-        fields.insert("recurrence".to_owned(), recurrence.clone());
-    }
-    let mut next = Content {
-        fields,
-        overrides: side.overrides.clone(),
-    };
-    edit_rules(&mut next, |rule| {
-        let parts = rule.split(';').map(
-            |part| match part.strip_prefix("COUNT=").map(str::parse::<usize>) {
-                Some(Ok(count)) => {
-                    let earlier = model::expand::count_before(rule, &start, cut.wall())
-                        .map_err(|error| EditError::Invalid(error.to_string()))?;
-                    Ok(format!("COUNT={}", count.saturating_sub(earlier).max(1)))
-                }
-                Some(Err(_)) | None => Ok(part.to_owned()),
-            },
-        );
-        Ok(parts.collect::<Result<Vec<_>, EditError>>()?.join(";"))
-    })?;
-    edit_dates(&mut next, |date| date >= key.as_str());
-    next.overrides.retain(|own, _| own >= key);
-    Ok(next)
-}
-
-fn cut(side: &Content, key: &PartKey) -> Result<(EventTime, EventTime), EditError> {
-    let start = series::time_field(&side.fields, "start").ok_or(EditError::NotFound("occurrence"))?;
-    let cut = EventTime::from_part_key(key, &start).ok_or(EditError::NotFound("occurrence"))?;
-    Ok((start, cut))
-}
-
-/// `UNTIL` for a series that ends before the cut: the second, or the day, before it.
-fn last_moment(start: &EventTime, cut: &EventTime) -> String {
-    match start {
-        EventTime::Date { .. } => {
-            let day = cut
-                .wall()
-                .date()
-                .yesterday()
-                .unwrap_or_else(|_| cut.wall().date());
-            day.strftime("%Y%m%d").to_string()
-        }
-        EventTime::Floating { .. } => cut
-            .wall()
-            .saturating_sub(SignedDuration::from_secs(1))
-            .strftime("%Y%m%dT%H%M%S")
-            .to_string(),
-        EventTime::Zoned { .. } => {
-            let instant = cut.instant(&TimeZone::UTC);
-            let last = instant
-                .saturating_sub(SignedDuration::from_secs(1))
-                .unwrap_or(instant);
-            last.strftime("%Y%m%dT%H%M%SZ").to_string()
-        }
-    }
-}
-
-fn edit_rules(
-    content: &mut Content,
-    edit: impl Fn(&str) -> Result<String, EditError>,
-) -> Result<(), EditError> {
-    let Some(rules) = content
-        .fields
-        .get_mut("recurrence")
-        .and_then(|value| value.get_mut("rules"))
-    else {
-        return Ok(());
-    };
-    let edited = rules
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(edit)
-        .collect::<Result<Vec<String>, EditError>>()?;
-    *rules = json!(edited);
-    recanonicalise(content);
-    Ok(())
-}
-
-fn edit_dates(content: &mut Content, keep: impl Fn(&str) -> bool) {
-    let Some(dates) = content
-        .fields
-        .get_mut("recurrence")
-        .and_then(|value| value.get_mut("dates"))
-    else {
-        return;
-    };
-    if let Some(dates) = dates.as_array_mut() {
-        dates.retain(|date| date.as_str().is_some_and(&keep));
-    }
-    recanonicalise(content);
-}
-
-/// Brings the recurrence back into canonical form after its rules were edited.
-fn recanonicalise(content: &mut Content) {
-    let path = FieldPath::master("recurrence");
-    if let Some(value) = content.get(&path).cloned() {
-        let fields = Fields::from([(path.field.clone(), value)]);
-        if let Ok(mut clean) = model::Kind::Event.schema().canonical(fields) {
-            content.set(&path, clean.remove(&path.field));
-        }
-    }
 }

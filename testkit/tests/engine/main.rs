@@ -20,6 +20,7 @@ mod review;
 mod rewrites;
 mod rings;
 mod roles;
+mod scopes;
 mod silence;
 mod sparse;
 mod splits;

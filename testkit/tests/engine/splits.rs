@@ -97,6 +97,47 @@ async fn further_dates_do_not_count_when_a_series_is_split() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_over_is_not_taken_up_again_when_its_series_is_split_at_a_further_date() {
+    let mut content = series("Standup");
+    let rule =
+        json!({"rules": ["COUNT=2;FREQ=WEEKLY"], "dates": ["2026-02-20T09:00:00", "2026-02-27T09:00:00"]});
+    content.fields.insert("recurrence".to_owned(), rule);
+    let at = PartKey::occurrence("2026-02-20T09:00:00");
+    let (world, records) = split(content, &at, json!({"title": "Late"})).await;
+    assert_eq!(records[1].content.fields["recurrence"]["rules"], json!([]));
+    for side in 0..2 {
+        assert_eq!(
+            count(&world.contents(side)),
+            4,
+            "side {side}: {:#?}",
+            world.contents(side)
+        );
+    }
+}
+
+#[tokio::test]
+async fn deleting_a_further_date_and_what_follows_adds_nothing_to_a_rule_that_is_over() {
+    let mut content = series("Standup");
+    let rule = json!({"rules": ["COUNT=2;FREQ=WEEKLY"], "dates": ["2026-02-20T09:00:00"]});
+    content.fields.insert("recurrence".to_owned(), rule);
+    let world = World::mirrored(&PAIR).await;
+    world.put(0, "a", content);
+    world.settle().await;
+    let record = world.only_record().await;
+    let at = PartKey::occurrence("2026-02-20T09:00:00");
+    let scope = EditScope::Following;
+    world
+        .engine
+        .delete_occurrence(&world.organization, &record.id, &at, scope, None, api())
+        .await
+        .unwrap();
+    world.settle().await;
+    for side in 0..2 {
+        assert_eq!(count(&world.contents(side)), 2, "{:#?}", world.contents(side));
+    }
+}
+
+#[tokio::test]
 async fn a_series_of_many_years_can_be_split() {
     for rule in ["FREQ=DAILY", "COUNT=2000;FREQ=DAILY"] {
         let mut content = series("Standup");

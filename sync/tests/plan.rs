@@ -86,6 +86,8 @@ struct Case {
     capability: Capability,
     /// What the provider made of the parent, where that differs from it.
     there: Option<Content>,
+    /// What the provider would hold of the hub's side.
+    project: fn(&Content) -> Content,
 }
 
 impl Case {
@@ -98,6 +100,7 @@ impl Case {
             held: BTreeSet::new(),
             capability: CAPABILITY,
             there: None,
+            project: Content::clone,
         }
     }
 
@@ -117,7 +120,7 @@ impl Case {
             hub: &self.local,
             remote: &self.remote,
             held: &self.held,
-            project: &Content::clone,
+            project: &self.project,
         })
     }
 }
@@ -220,6 +223,65 @@ fn an_occurrence_in_the_words_of_its_series_is_sent_when_the_series_gets_others(
 }
 
 #[test]
+fn an_occurrence_that_the_provider_does_not_hold_is_not_sent_for_words_of_its_own() {
+    // It has other words than its series, and the provider lost them: that is settled, whatever else changes.
+    let mut lost = Case::new(weekly(9, Some("demo")), weekly(9, Some("demo")), weekly(9, None));
+    lost.there = Some(weekly(9, None));
+    lost.local.fields.insert("color".to_owned(), json!("red"));
+    assert_eq!(lost.merged().send, paths(&["color"]));
+    // It has those of its series, and the provider could not hold them if they were sent.
+    let alike = weekly(9, Some("standup"));
+    let mut unable = Case::new(alike.clone(), alike, weekly(9, None));
+    unable.there = Some(weekly(9, None));
+    unable.project = |content| Content::new(content.fields.clone());
+    unable.local.fields.insert("title".to_owned(), json!("sprint"));
+    assert_eq!(unable.merged().send, paths(&["title"]));
+}
+
+/// A series of days from Monday, 5 January.
+fn days() -> Content {
+    content(json!({
+        "title": "rounds",
+        "start": {"kind": "date", "date": "2026-01-05"},
+        "recurrence": {"rules": ["FREQ=DAILY"]},
+    }))
+}
+
+/// The same at nine and at three, whose occurrences of Tuesday each have a title of their own.
+fn twice_a_day() -> Content {
+    let mut content = content(json!({
+        "title": "rounds",
+        "start": {"kind": "floating", "wall": "2026-01-05T09:00:00"},
+        "recurrence": {"rules": ["BYHOUR=9,15;FREQ=DAILY"]},
+    }));
+    for (hour, title) in [("09", "early"), ("15", "late")] {
+        content.overrides.insert(
+            PartKey::occurrence(format!("2026-01-06T{hour}:00:00")),
+            fields(json!({"title": title})),
+        );
+    }
+    content
+}
+
+#[test]
+fn a_series_of_days_that_the_provider_gives_hours_keeps_each_occurrence_of_a_day() {
+    let merged = Case::new(days(), days(), twice_a_day()).merged();
+    for content in [&merged.hub, &merged.base_hub, &merged.base_remote] {
+        assert_eq!(*content, twice_a_day());
+    }
+    assert!(merged.send.is_empty() && merged.clashes.is_empty());
+}
+
+#[test]
+fn a_provider_that_knows_only_days_does_not_make_one_of_two_occurrences_of_a_day() {
+    let mut case = Case::new(twice_a_day(), twice_a_day(), days());
+    case.there = Some(days());
+    let merged = case.merged();
+    assert_eq!(merged.hub, twice_a_day());
+    assert!(merged.send.is_empty() && merged.taken.is_empty() && merged.clashes.is_empty());
+}
+
+#[test]
 fn a_series_that_the_hub_moved_sends_its_start_and_no_occurrence() {
     let case = Case::new(
         weekly(9, Some("demo")),
@@ -305,6 +367,33 @@ fn a_question_about_an_occurrence_stays_open_when_either_side_moves_the_series()
     }
 }
 
+#[test]
+fn an_occurrence_that_some_client_named_oddly_keeps_its_name_while_nothing_moves() {
+    // By its day, in a series of hours.
+    let odd = PartKey::occurrence("2026-01-12");
+    let series = |title: &str| {
+        let mut series = weekly(9, None);
+        series
+            .overrides
+            .insert(odd.clone(), fields(json!({"title": title})));
+        series
+    };
+    let title = FieldPath {
+        part: odd.clone(),
+        field: "title".to_owned(),
+    };
+    let merged = Case::new(series("a"), series("a"), series("b")).merged();
+    assert_eq!(merged.hub, series("b"));
+    assert_eq!(merged.taken, [title.clone()].into());
+
+    let mut asked = Case::new(series("a"), series("b"), series("a"));
+    asked.held = [title.clone()].into();
+    let merged = asked.merged();
+    assert_eq!(merged.hub, series("b"));
+    assert_eq!(merged.held, [title].into());
+    assert!(merged.send.is_empty());
+}
+
 fn record(content: Content) -> Record {
     Record {
         id: RecordId::new(1, 1),
@@ -365,6 +454,46 @@ fn an_accounts_own_words_about_a_series_move_along_with_it() {
         second.insert("color".to_owned(), json!("blue"));
     }
     assert_eq!(side, expected);
+}
+
+#[test]
+fn an_accounts_own_words_about_a_series_need_none_about_its_occurrences_and_the_other_way_round() {
+    let mut whole = colours(9);
+    whole.overrides.clear();
+    let mut expected = weekly(9, None);
+    expected.fields.insert("color".to_owned(), json!("red"));
+    assert_eq!(hub_side(&record(weekly(9, None)), &link(whole)), expected);
+
+    let mut second = colours(9);
+    second.fields.clear();
+    let mut expected = weekly(9, None);
+    expected
+        .overrides
+        .insert(second_at(9), fields(json!({"color": "blue"})));
+    assert_eq!(hub_side(&record(weekly(9, None)), &link(second)), expected);
+}
+
+#[test]
+fn an_accounts_own_words_about_a_cancelled_occurrence_wait_until_that_is_taken_back() {
+    let cancelled = |hour: u8| {
+        let mut series = weekly(hour, None);
+        series
+            .overrides
+            .insert(second_at(hour), fields(json!({"status": "cancelled"})));
+        series
+    };
+    let mut side = cancelled(10);
+    side.fields.insert("color".to_owned(), json!("red"));
+    assert_eq!(
+        hub_side(&record(cancelled(10)), &link(colours(9))),
+        side,
+        "a cancelled occurrence says nothing else"
+    );
+    let (shared, own) = split(Kind::Event, side, &colours(9));
+    assert_eq!(shared, cancelled(10));
+    assert_eq!(own, colours(10), "they wait, by the key that it has now");
+    let back = hub_side(&record(weekly(10, None)), &link(own));
+    assert_eq!(back.overrides[&second_at(10)], fields(json!({"color": "blue"})));
 }
 
 #[test]

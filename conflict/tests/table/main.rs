@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod elements;
+mod quiet;
+mod read_only;
 mod snapshots;
 mod together;
 

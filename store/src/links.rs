@@ -294,19 +294,29 @@ pub(crate) async fn of_records(
 ) -> Result<Vec<Link>, StoreError> {
     let mut found = Vec::with_capacity(records.len());
     for chunk in records.chunks(IDS_PER_QUERY) {
-        let mut query = QueryBuilder::new("SELECT ");
-        query
-            .push(COLUMNS)
-            .push(" FROM links l WHERE l.organization_id = ")
-            .push_bind(organization.as_str())
-            .push(" AND l.record_id")
-            .push_in(chunk.iter().map(|record| record.as_str()))
-            .push(" ORDER BY l.id");
+        let mut query = of_records_query("SELECT ", organization, chunk);
         for row in query.build().fetch_all(pool).await.map_err(failed)? {
             found.push(read(&row)?);
         }
     }
+    found.sort_unstable_by(|one: &Link, other| one.id.cmp(&other.id));
     Ok(found)
+}
+
+/// Asked to sort by id, SQLite reads all links of the organization in that order instead of looking records up.
+fn of_records_query(
+    verb: &'static str,
+    organization: &OrganizationId,
+    records: &[&RecordId],
+) -> QueryBuilder {
+    let mut query = QueryBuilder::new(verb);
+    query
+        .push(COLUMNS)
+        .push(" FROM links l WHERE l.organization_id = ")
+        .push_bind(organization.as_str())
+        .push(" AND l.record_id")
+        .push_in(records.iter().map(|record| record.as_str()));
+    query
 }
 
 impl SqliteStore {
@@ -543,4 +553,28 @@ fn linked(row: &Row) -> Result<Linked, StoreError> {
         record: Arc::new(records::read(row)?),
         part: PartKey::occurrence(get::<String>(row, "part")?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_sdk::SystemClock;
+
+    use super::*;
+    use crate::{MasterKey, SqlStore};
+
+    #[tokio::test]
+    async fn the_links_of_a_record_are_looked_up_and_not_searched_for_among_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("concord.db").display());
+        let key = MasterKey::from_text(&"ab".repeat(32)).unwrap();
+        let store = SqlStore::open(&url, key, Arc::new(SystemClock)).await.unwrap();
+        let (organization, record) = (OrganizationId::new(1, 1), RecordId::new(1, 1));
+        let mut query = of_records_query("EXPLAIN QUERY PLAN SELECT ", &organization, &[&record]);
+        let plan = query.build().fetch_all(store.read()).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| get(row, "detail").unwrap()).collect();
+        assert!(
+            plan.len() == 1 && plan[0].contains("organization_id=? AND record_id=?"),
+            "{plan:?}"
+        );
+    }
 }

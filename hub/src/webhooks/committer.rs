@@ -10,6 +10,8 @@ use store::{NewInbound, Receipt, SqliteStore};
 use sync::ports::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::late::{Late, Sign};
+
 /// Deliveries of one transaction; one that concerns many connections is as many rows.
 pub const BATCH: usize = 512;
 /// Webhooks that wait for a transaction; more are turned away at once.
@@ -17,6 +19,9 @@ pub const QUEUE: usize = 4_096;
 /// How long a caller waits for the commit. After that it is told to come again: what is committed nevertheless is
 /// recognised then by its delivery id.
 pub const COMMIT_WITHIN: Duration = Duration::from_millis(950);
+/// How long a transaction may take. Nobody waits for it by then; what it did nevertheless is recognised, too. A network
+/// that lost a server says nothing for many minutes, and the server that took its place is not asked meanwhile.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 
 /// Where webhooks are made durable: the store, or a test's stand-in that fails.
 #[async_trait]
@@ -60,6 +65,7 @@ impl Turned {
 
 struct Waiting {
     rows: Vec<NewInbound>,
+    sign: Option<Sign>,
     answer: oneshot::Sender<Result<Vec<Receipt>, Turned>>,
 }
 
@@ -67,15 +73,21 @@ struct Waiting {
 #[derive(Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Waiting>,
+    late: Late,
 }
 
 impl Committer {
     /// A committer on this inbox, as a task of its own.
     #[must_use]
     pub fn start(inbox: Arc<dyn InboxPort>) -> Self {
+        Self::start_with(inbox, GIVEN_UP_AFTER)
+    }
+
+    fn start_with(inbox: Arc<dyn InboxPort>, given_up_after: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(commit_all(inbox, waiting));
-        Self { queue }
+        let late = Late::default();
+        tokio::spawn(commit_all(inbox, waiting, late.clone(), given_up_after));
+        Self { queue, late }
     }
 
     /// Makes webhooks durable, all together, and waits for the commit.
@@ -83,9 +95,13 @@ impl Committer {
     /// # Errors
     /// When they are not known to be durable; the caller must not be told that they are.
     pub async fn commit(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, Turned> {
+        let sign = Late::sign(&rows);
+        if sign.is_some_and(|sign| self.late.holds(&sign)) {
+            return Ok(vec![Receipt::Seen; rows.len()]);
+        }
         let (answer, answered) = oneshot::channel();
         self.queue
-            .try_send(Waiting { rows, answer })
+            .try_send(Waiting { rows, sign, answer })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => Turned::Full,
                 mpsc::error::TrySendError::Closed(_) => Turned::Failed,
@@ -98,7 +114,12 @@ impl Committer {
     }
 }
 
-async fn commit_all(inbox: Arc<dyn InboxPort>, mut waiting: mpsc::Receiver<Waiting>) {
+async fn commit_all(
+    inbox: Arc<dyn InboxPort>,
+    mut waiting: mpsc::Receiver<Waiting>,
+    late: Late,
+    given_up_after: Duration,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         // Whoever gave up has been told to come again.
@@ -113,15 +134,20 @@ async fn commit_all(inbox: Arc<dyn InboxPort>, mut waiting: mpsc::Receiver<Waiti
             .collect();
         let size = rows.len();
         let begun = tokio::time::Instant::now();
-        let outcome = inbox.receive(rows).await;
+        let outcome = tokio::time::timeout(given_up_after, inbox.receive(rows)).await;
+        let outcome = outcome.unwrap_or_else(|elapsed| Err(StoreError::Database(elapsed.into())));
         metrics::histogram!("concord_webhook_commit_seconds").record(begun.elapsed().as_secs_f64());
         metrics::histogram!("concord_webhook_batch_rows").record(size as f64);
         match outcome {
             Ok(receipts) => {
                 let mut receipts = receipts.into_iter();
                 for (waiting, count) in batch.drain(..).zip(counts) {
-                    // Nobody waits any more: fine.
-                    let _ = waiting.answer.send(Ok(receipts.by_ref().take(count).collect()));
+                    let answered = waiting.answer.send(Ok(receipts.by_ref().take(count).collect()));
+                    if answered.is_err()
+                        && let Some(sign) = waiting.sign
+                    {
+                        late.note(sign);
+                    }
                 }
             }
             Err(error) => {
@@ -220,6 +246,57 @@ mod tests {
         assert_eq!(
             committer.commit(vec![row(2), row(3)]).await,
             Ok(vec![Receipt::Stored; 2])
+        );
+    }
+
+    /// Never answers the first time.
+    struct Hung(AtomicBool);
+
+    #[async_trait]
+    impl InboxPort for Hung {
+        async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
+            if !self.0.swap(true, Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(rows.iter().map(|_| Receipt::Stored).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_never_ends_is_given_up_and_the_next_one_is_tried() {
+        let inbox = Arc::new(Hung(AtomicBool::new(false)));
+        let committer = Committer::start_with(inbox, Duration::from_millis(20));
+        assert_eq!(committer.commit(vec![row(1)]).await, Err(Turned::Failed));
+        assert_eq!(committer.commit(vec![row(2)]).await, Ok(vec![Receipt::Stored]));
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_too_late_is_acknowledged_at_once_when_it_comes_again() {
+        let inbox = Gated::closed();
+        let committer = Committer::start(inbox.clone());
+        let named = |number: u128, delivery: &str| NewInbound {
+            delivery: Some(delivery.to_owned()),
+            ..row(number)
+        };
+        assert_eq!(committer.commit(vec![named(1, "a")]).await, Err(Turned::Late));
+        // One more that waits behind the first, and whose answer says that the first is written.
+        let behind = committer.commit(vec![named(2, "b")]);
+        let (behind, ()) = tokio::join!(behind, async { inbox.gate.add_permits(2) });
+        assert_eq!(behind, Ok(vec![Receipt::Stored]));
+        // Nothing can be written now, and nothing has to be.
+        assert_eq!(
+            committer.commit(vec![named(3, "a")]).await,
+            Ok(vec![Receipt::Seen])
+        );
+        assert_eq!(*inbox.batches.lock().unwrap(), [1, 1]);
+        let other = NewInbound {
+            route: Some("elsewhere".to_owned()),
+            ..named(4, "a")
+        };
+        assert_eq!(
+            committer.commit(vec![other]).await,
+            Err(Turned::Late),
+            "another one"
         );
     }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use connector_sdk::{Clock, Connector, WebhookSecret, WebhookSecrets};
 use model::{ConnectionId, OrganizationId};
@@ -16,6 +17,8 @@ use crate::providers::ProviderPool;
 const BELIEVED_MS: i64 = 5_000;
 /// An entry older than this is looked up once more before a signature is called wrong: a new secret may be there.
 const DOUBTED_MS: i64 = 1_000;
+/// How long a look into the store may take: a server that says nothing must not keep a sender waiting.
+const LOOK_WITHIN: Duration = Duration::from_millis(950);
 /// Addresses, and routes, that are kept.
 const KEPT: usize = 10_000;
 
@@ -95,7 +98,7 @@ impl Directory {
 
     async fn load(&self, owner: &HookOwner) -> Result<Option<Arc<Target>>, StoreError> {
         let now_ms = self.clock.now_ms();
-        let Some(found) = self.store.hook_target(owner).await? else {
+        let Some(found) = soon(self.store.hook_target(owner)).await? else {
             return Ok(None);
         };
         let connector = self.providers.connector(&found.provider);
@@ -130,11 +133,8 @@ impl Directory {
         if let Some(found) = self.routes.get(&key, now_ms) {
             return Ok(found);
         }
-        let found: Arc<[ConnectionId]> = self
-            .store
-            .routed(&target.organization, provider, route)
-            .await?
-            .into();
+        let routed = self.store.routed(&target.organization, provider, route);
+        let found: Arc<[ConnectionId]> = soon(routed).await?.into();
         if !found.is_empty() {
             // Nobody may become somebody at any moment.
             self.routes.put(key, Arc::clone(&found), now_ms);
@@ -152,6 +152,14 @@ impl Directory {
         self.routes
             .lock()
             .retain(|(owner, _, _), _| owner != organization);
+    }
+}
+
+/// What the store answers, when it does within the bound.
+async fn soon<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(LOOK_WITHIN, answer).await {
+        Ok(answered) => answered,
+        Err(late) => Err(StoreError::Database(late.into())),
     }
 }
 

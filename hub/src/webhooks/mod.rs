@@ -7,6 +7,7 @@ mod body;
 pub mod committer;
 mod directory;
 mod intake;
+mod late;
 mod routes;
 
 use std::sync::Arc;

@@ -10,19 +10,20 @@ use super::sender::{Mail, parcels};
 use super::site::{Engine, Site};
 use super::size;
 use super::verdict::check;
+use super::wire::Wire;
 use crate::scene::LIMIT;
 
 const NODES: usize = 2;
 const SENDERS: usize = 16;
+/// Addresses, where all are to be looked up.
+const LINES: usize = 8;
 /// Bound of one answer: it is a second where nothing else runs. This tells it from one that waits for the server.
 const SOON: Duration = Duration::from_secs(20);
 /// Requests to each node while the server is away, at least.
 const LOOKS: usize = 5;
 
 /// Asks each node again and again while the server is away; how long the answers took.
-async fn told(site: &Site, mail: &Mail, at: usize) -> Vec<Duration> {
-    // Longer than a node believes what it knows of an address.
-    let outage = Duration::from_secs(size(0, 8) as u64);
+async fn told(site: &Site, mail: &Mail, at: usize, outage: Duration) -> Vec<Duration> {
     let (began, mut took) = (Instant::now(), Vec::new());
     while took.len() < LOOKS * NODES || began.elapsed() < outage {
         for url in site.nodes.urls() {
@@ -37,6 +38,8 @@ async fn told(site: &Site, mail: &Mail, at: usize) -> Vec<Duration> {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_senders_are_told_to_come_again_and_are_heard_once_it_is_back() {
     let (outages, share) = (size(2, 20), size(100, 1_000));
+    // Longer than a node believes what it knows of an address.
+    let outage_lasts = Duration::from_secs(size(0, 8) as u64);
     let mut site = Site::start(Engine::Postgres, NODES).await;
     let line = site.connect().await;
     // The last ones ask: a delivery for each outage and node.
@@ -59,7 +62,7 @@ async fn without_postgres_senders_are_told_to_come_again_and_are_heard_once_it_i
             postgres.stop_at_once().await.unwrap();
         }
         mail.allow(share * (outage + 2));
-        let took = told(&site, &mail, asking - 1).await;
+        let took = told(&site, &mail, asking - 1, outage_lasts).await;
         asked += took.len();
         slowest = took.into_iter().fold(slowest, Duration::max);
         let urls = site.nodes.urls();
@@ -90,5 +93,38 @@ async fn without_postgres_senders_are_told_to_come_again_and_are_heard_once_it_i
          slowest after {slowest:.0?}; after its return a node's first 2xx came within {:.0?} (median {:.0?}).",
         back[back.len() - 1],
         back[back.len() / 2]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_postgres_that_says_nothing_senders_are_told_to_come_again_too() {
+    let mut site = Site::start(Engine::Postgres, 1).await;
+    let mut lines = Vec::new();
+    for _ in 0..LINES {
+        lines.push(site.connect().await);
+    }
+    let wire = Wire::to(site.postgres.as_ref().unwrap().folder());
+    site.database = wire.url();
+    site.kill(0);
+    site.restart(0).await;
+    let mut rng = StdRng::seed_from_u64(20_260_309);
+    let sent = LINES * 2;
+    let mail = Mail::new(parcels(0..sent / 2, LINES, &mut rng), lines, site.nodes.clone());
+    // Its connections have just answered, and it knows nothing of the addresses yet.
+    futures::future::join_all((0..LINES).map(|_| site.is_idle())).await;
+    wire.silence(true);
+    let at_once = futures::future::join_all((0..sent).map(|at| mail.once(at))).await;
+    assert!(
+        at_once.iter().all(|answered| *answered == Some(503)),
+        "{at_once:?}"
+    );
+    let took = told(&site, &mail, 0, Duration::ZERO).await;
+    wire.silence(false);
+    mail.send(SENDERS).join_all().await;
+    site.idle().await;
+    check(&site, &mail).await;
+    println!(
+        "PostgreSQL hangs: {} requests, each answered 503: {took:.0?}",
+        took.len()
     );
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What a server's socket is called in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -62,9 +62,15 @@ pub(super) enum Moment {
 struct Plan {
     wanted: Mutex<Option<(Commit, Moment)>>,
     reached: Notify,
+    silent: watch::Sender<bool>,
 }
 
 impl Plan {
+    /// Waits until something passes.
+    async fn open(&self) {
+        let _ = self.silent.subscribe().wait_for(|silent| !silent).await;
+    }
+
     fn take(&self, commits: &BTreeSet<Commit>) -> Option<Moment> {
         let mut wanted = self.wanted.lock().unwrap();
         let (commit, moment) = (*wanted)?;
@@ -102,6 +108,11 @@ impl Wire {
         )
     }
 
+    /// From now on nothing passes, and nobody is told, as where a network or a server hangs; or all passes again.
+    pub(super) fn silence(&self, silent: bool) {
+        self.plan.silent.send_replace(silent);
+    }
+
     /// Interrupts the next commit of this kind.
     pub(super) fn want(&self, commit: Commit, moment: Moment) {
         *self.plan.wanted.lock().unwrap() = Some((commit, moment));
@@ -115,6 +126,7 @@ impl Wire {
 
 /// A node's connection, until either side ends it.
 async fn pass(node: UnixStream, server: PathBuf, plan: Arc<Plan>) -> Result<()> {
+    plan.open().await;
     let (from_server, to_server) = UnixStream::connect(server).await?.into_split();
     let (from_node, to_node) = node.into_split();
     let mut talk = Talk {
@@ -134,6 +146,7 @@ async fn pass(node: UnixStream, server: PathBuf, plan: Arc<Plan>) -> Result<()> 
                 if read? == 0 {
                     return Ok(());
                 }
+                plan.open().await;
                 while let Some(message) = next(&mut heard) {
                     if talk.note(&message) && let Some(moment) = plan.take(&talk.commits) {
                         return talk.interrupt(&message, moment, &plan).await;
@@ -146,6 +159,7 @@ async fn pass(node: UnixStream, server: PathBuf, plan: Arc<Plan>) -> Result<()> 
                 if read == 0 {
                     return Ok(());
                 }
+                plan.open().await;
                 talk.to_node.write_all(&answers[..read]).await?;
             }
         }

@@ -1,16 +1,38 @@
-//! One link on a stage, for the tables of what is decided about it: a weekly series, which an account has somewhere.
+//! One link on a stage, for the tables of what is decided about it: a weekly series, which an account has at a provider
+//! in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use connector_sdk::RemoteId;
+use async_trait::async_trait;
+use connector_memory::{MemoryProvider, Options};
+use connector_sdk::{
+    Access, Context, Credentials, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport,
+    RemoteCollection, RemoteId, SystemClock,
+};
 use model::{
     CollectionId, ConnectionId, Content, FieldPath, Fields, Kind, LinkId, OrganizationId, PartKey, RecordId,
 };
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::state::{Link, LinkState, Record, RemotePart, Snapshots, Traits};
+use crate::ports::Provider;
+use crate::scene::Scene;
+use crate::state::{Collection, Link, LinkState, Record, RemotePart, Snapshots, Traits};
 use crate::work::Work;
+
+/// When it plays, epoch milliseconds.
+pub(crate) const NOW_MS: i64 = 1_000_000;
+
+struct NoNetwork;
+
+#[async_trait]
+impl HttpTransport for NoNetwork {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
+        let message = "there is no network on a stage";
+        Err(Error::new(ErrorKind::Unavailable, request.operation, message))
+    }
+}
 
 pub(crate) fn fields(json: Value) -> Fields {
     serde_json::from_value(json).unwrap()
@@ -45,8 +67,52 @@ pub(crate) fn second_at(hour: u8) -> PartKey {
     PartKey::occurrence(format!("2026-01-12T{hour:02}:00:00"))
 }
 
+/// What is said in a field of the second Monday.
+pub(crate) fn of_second(hour: u8, field: &str) -> FieldPath {
+    FieldPath {
+        part: second_at(hour),
+        field: field.to_owned(),
+    }
+}
+
+pub(crate) fn paths(fields: &[&str]) -> BTreeSet<FieldPath> {
+    fields.iter().map(|field| FieldPath::master(*field)).collect()
+}
+
 pub(crate) fn link_id(number: u128) -> LinkId {
     LinkId::new(1, number)
+}
+
+/// A collection of such a provider, in no mirror.
+pub(crate) fn scene(options: Options) -> Scene {
+    let provider = Provider {
+        connector: Arc::new(connector_memory::connector(MemoryProvider::new(options))),
+        ctx: Context {
+            http: Arc::new(NoNetwork),
+            base_url: "memory://provider/".parse().unwrap(),
+            credentials: Arc::new(Credentials::default()),
+            config: Arc::default(),
+            clock: Arc::new(SystemClock),
+            cancel: CancellationToken::new(),
+        },
+    };
+    let collection = Collection {
+        id: CollectionId::new(1, 1),
+        organization: OrganizationId::new(1, 1),
+        connection: ConnectionId::new(1, 1),
+        remote: RemoteCollection {
+            id: RemoteId("team".to_owned()),
+            kind: Kind::Event,
+            name: "Team".to_owned(),
+            access: Access::ReadWrite,
+            fields: Fields::new(),
+        },
+        cursor: None,
+        enumerated_at: None,
+        enabled: true,
+        hold: None,
+    };
+    Scene::new(provider, collection, &[], Vec::new(), NOW_MS)
 }
 
 /// A record that says `local`, which was never written.

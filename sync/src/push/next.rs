@@ -1,4 +1,5 @@
-//! What a link needs next: nothing, to give way, to be forgotten, or one write.
+//! What a link needs next: nothing, to give way, to be forgotten, or one write. Pure: decided from the link, its record
+//! and their scene.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,9 @@ use crate::occurrence;
 use crate::scene::Scene;
 use crate::state::{DELETED, IntentAction, Link};
 use crate::work::Work;
+
+#[cfg(test)]
+mod tests;
 
 /// One write that has to be made.
 pub(crate) struct Pending {
@@ -34,97 +38,100 @@ pub(crate) enum Step {
 }
 
 impl Run<'_> {
-    /// What a link needs next.
+    /// What a link needs next; decided without the run, but only a run asks.
     pub(crate) fn next_write(&self, scene: &Scene, work: &Work) -> Step {
-        let (link, record) = (&work.link, &work.record);
-        let there = link.parts.contains_key(&PartKey::MASTER);
-        if link.removing || record.deleted {
-            return match there {
-                false => Step::Drop,
-                // Its object stays, and stays known: seen as a stranger it would come back as a new record.
-                true if !link.removing && scene.keeps_back(link, record, DELETED) => Step::Rest,
-                true => Step::Write(Pending {
-                    part: PartKey::MASTER,
-                    action: IntentAction::Delete,
-                    sent: Content::default(),
-                    changed: BTreeSet::new(),
-                }),
-            };
-        }
-        let hub = scene.hub_side(link, record);
-        let (action, changed) = if there {
-            let (send, yields) = self.differences(scene, work, &hub);
-            if send.is_empty() {
-                return if yields { Step::Yield } else { Step::Rest };
-            }
-            (IntentAction::Update, send)
-        } else {
-            let changed = hub
-                .paths()
-                .filter(|path| scene.capability.writes(&path.field))
-                .collect();
-            (IntentAction::Create, changed)
-        };
-        let able = if there {
-            scene.capability.update
-        } else {
-            scene.capability.create
-        };
-        if !able || scene.collection.remote.access == Access::ReadOnly {
-            return Step::Refuse(format!(
-                "`{}` is read-only for this account",
-                scene.collection.remote.name
-            ));
-        }
-        Step::Write(self.portion(scene, link, action, hub, changed))
+        next_write(scene, work)
     }
+}
 
-    /// The paths at which the provider has to be written, and whether the hub has to take something back because the
-    /// provider owns it.
-    fn differences(&self, scene: &Scene, work: &Work, hub: &Content) -> (BTreeSet<FieldPath>, bool) {
-        let (link, record) = (&work.link, &work.record);
-        let merged = scene.plan(link, record, &link.snapshots.remote);
-        let mut send = merged.send;
-        if scene.capability.series.has_part_objects() {
-            outlived(hub, link, &mut send);
-        }
-        if scene.capability.series == SeriesModel::Instances {
-            cancelled_already(hub, link, &mut send);
-        }
-        send.retain(|path| !scene.keeps_back(link, record, &path.to_string()));
-        (send, !merged.taken.is_empty())
+fn next_write(scene: &Scene, work: &Work) -> Step {
+    let (link, record) = (&work.link, &work.record);
+    let there = link.parts.contains_key(&PartKey::MASTER);
+    if link.removing || record.deleted {
+        return match there {
+            false => Step::Drop,
+            // Its object stays, and stays known: seen as a stranger it would come back as a new record.
+            true if !link.removing && scene.keeps_back(link, record, DELETED) => Step::Rest,
+            true => Step::Write(Pending {
+                part: PartKey::MASTER,
+                action: IntentAction::Delete,
+                sent: Content::default(),
+                changed: BTreeSet::new(),
+            }),
+        };
     }
+    let hub = scene.hub_side(link, record);
+    let (action, changed) = if there {
+        let (send, yields) = differences(scene, work, &hub);
+        if send.is_empty() {
+            return if yields { Step::Yield } else { Step::Rest };
+        }
+        (IntentAction::Update, send)
+    } else {
+        let changed = hub
+            .paths()
+            .filter(|path| scene.capability.writes(&path.field))
+            .collect();
+        (IntentAction::Create, changed)
+    };
+    let able = if there {
+        scene.capability.update
+    } else {
+        scene.capability.create
+    };
+    if !able || scene.collection.remote.access == Access::ReadOnly {
+        return Step::Refuse(format!(
+            "`{}` is read-only for this account",
+            scene.collection.remote.name
+        ));
+    }
+    Step::Write(portion(scene, link, action, hub, changed))
+}
 
-    /// What of it one write can carry: all of it, or the first part where each is an object of its own.
-    fn portion(
-        &self,
-        scene: &Scene,
-        link: &Link,
-        action: IntentAction,
-        sent: Content,
-        mut changed: BTreeSet<FieldPath>,
-    ) -> Pending {
-        let (mut part, mut sent, mut action) = (PartKey::MASTER, sent, action);
-        if action == IntentAction::Update {
-            (sent, changed) = keyed_as_there(link, sent, changed);
+/// The paths at which the provider has to be written, and whether the hub has to take something back because the
+/// provider owns it.
+fn differences(scene: &Scene, work: &Work, hub: &Content) -> (BTreeSet<FieldPath>, bool) {
+    let (link, record) = (&work.link, &work.record);
+    let merged = scene.plan(link, record, &link.snapshots.remote);
+    let mut send = merged.send;
+    if scene.capability.series.has_part_objects() {
+        outlived(hub, link, &mut send);
+    }
+    if scene.capability.series == SeriesModel::Instances {
+        cancelled_already(hub, link, &mut send);
+    }
+    send.retain(|path| !scene.keeps_back(link, record, &path.to_string()));
+    (send, !merged.taken.is_empty())
+}
+
+/// What of it one write can carry: all of it, or the first part where each is an object of its own.
+fn portion(
+    scene: &Scene,
+    link: &Link,
+    action: IntentAction,
+    sent: Content,
+    mut changed: BTreeSet<FieldPath>,
+) -> Pending {
+    let (mut part, mut sent, mut action) = (PartKey::MASTER, sent, action);
+    if action == IntentAction::Update {
+        (sent, changed) = keyed_as_there(link, sent, changed);
+    }
+    if scene.capability.series.has_part_objects() && action == IntentAction::Update {
+        part = changed.first().map(|path| path.part.clone()).unwrap_or_default();
+        changed.retain(|path| path.part == part);
+        if !part.is_master() && !occurrence::exists(&sent, &part) {
+            sent.overrides.insert(part.clone(), series::cancelled());
         }
-        if scene.capability.series.has_part_objects() && action == IntentAction::Update {
-            part = changed.first().map(|path| path.part.clone()).unwrap_or_default();
-            changed.retain(|path| path.part == part);
-            if !part.is_master() && !occurrence::exists(&sent, &part) {
-                sent.overrides.insert(part.clone(), series::cancelled());
-            }
-            let cancels = sent.overrides.get(&part).is_some_and(series::is_cancelled);
-            if cancels && scene.capability.series == SeriesModel::Instances {
-                action = IntentAction::Delete;
-            }
+        let cancels = sent.overrides.get(&part).is_some_and(series::is_cancelled);
+        if cancels && scene.capability.series == SeriesModel::Instances {
+            action = IntentAction::Delete;
         }
-        Pending {
-            part,
-            action,
-            sent,
-            changed,
-        }
+    }
+    Pending {
+        part,
+        action,
+        sent,
+        changed,
     }
 }
 

@@ -11,6 +11,9 @@ use crate::scene::Scene;
 use crate::state::{Intent, fingerprint};
 use crate::work::Work;
 
+#[cfg(test)]
+mod tests;
+
 /// Values kept per link; the oldest go.
 const MOST: usize = 64;
 
@@ -28,21 +31,32 @@ impl Work {
         self.link_changes();
     }
 
-    /// Lets the snapshots advance over what the hub had sent itself. Where writes are conditional on a version, the first
-    /// other version ends the expectation: an update that names an older one comes to nothing.
+    /// Lets the snapshots advance over what the hub had sent itself, and logs what that goes over.
     pub(super) fn recognise_late(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
+        for clash in self.pass_late(scene, remote) {
+            self.log(desk, scene.now_ms, clash);
+        }
+    }
+
+    /// Lets the snapshots advance over what the hub had sent itself. Where writes are conditional on a version, the first
+    /// other version ends the expectation: an update that names an older one comes to nothing. What it goes over without
+    /// a merge is given back, to be logged.
+    fn pass_late(&mut self, scene: &Scene, remote: &Content) -> Vec<Clash> {
+        let mut aside = Vec::new();
         let traits = &self.link.traits;
-        let Some(until) = traits.late_until else { return };
+        let Some(until) = traits.late_until else {
+            return aside;
+        };
         if until < scene.now_ms {
             self.expect_nothing();
-            return;
+            return aside;
         }
         let start = |content: &Content| series::time_field(&content.fields, "start");
         let snapshots = &self.link.snapshots;
         let unmoved = start(&snapshots.remote) == start(remote) && start(&snapshots.hub) == start(remote);
         let changed = snapshots.remote.differences(remote);
         if changed.is_empty() {
-            return;
+            return aside;
         }
         // A start takes its overrides' keys along: that is left to the merge.
         let ours = changed.into_iter().filter(|path| {
@@ -63,7 +77,7 @@ impl Work {
                 late.remove(at);
             }
             if !guarded && hub.get(&path) != value.as_ref() {
-                self.log(desk, scene.now_ms, set_aside(&path, &hub, value.clone()));
+                aside.push(set_aside(&path, &hub, value.clone()));
             }
             self.link.snapshots.hub.set(&path, value.clone());
             self.link.snapshots.remote.set(&path, value);
@@ -72,6 +86,7 @@ impl Work {
         if guarded {
             self.expect_nothing();
         }
+        aside
     }
 
     fn expect_nothing(&mut self) {

@@ -96,6 +96,18 @@ async fn survives(site: &mut Site, mail: &Mail, wanted: usize) -> bool {
     decided.await.unwrap()
 }
 
+/// What a node died before, by its own words; they may be read a moment after its end.
+async fn last_words(site: &Site) -> String {
+    let said = until("its last words", LIMIT, async || {
+        let said = site.running[0].output();
+        let what = said.iter().find_map(|line| line.strip_prefix("died before "));
+        what.map(str::to_owned)
+    });
+    let output = || site.running[0].output();
+    said.await
+        .unwrap_or_else(|error| panic!("it died for another reason: {error}: {:#?}", output()))
+}
+
 /// Kills a node at one point after the other until it comes to rest before; at how many of each sort it died.
 async fn sweep(variable: &'static str, step: usize) -> (BTreeMap<String, usize>, usize) {
     let mut site = Site::start_with(Engine::Sqlite, 1, |folder| {
@@ -117,16 +129,15 @@ async fn sweep(variable: &'static str, step: usize) -> (BTreeMap<String, usize>,
         let serves = site.try_restart(0).await;
         mail.allow(wanted);
         let lives = serves && survives(&mut site, &mail, wanted).await;
-        let said = site.running[0].output();
+        if !lives {
+            *died.entry(last_words(&site).await).or_default() += 1;
+        }
         site.kill(0);
         site.unset(variable);
         site.restart(0).await;
         if lives {
             break;
         }
-        let what = said.iter().find_map(|line| line.strip_prefix("died before "));
-        let what = what.unwrap_or_else(|| panic!("it died for another reason: {said:#?}"));
-        *died.entry(what.to_owned()).or_default() += 1;
         acknowledged(&site, &mail, wanted).await;
     }
     sending.shutdown().await;

@@ -128,7 +128,7 @@ impl Engine {
             approve_deletes: false,
             summary: Summary::default(),
             done: 0,
-            sent: BTreeSet::new(),
+            asked: BTreeSet::new(),
         })
     }
 

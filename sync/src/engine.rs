@@ -149,8 +149,9 @@ pub(crate) struct Run<'a> {
     pub(crate) approve_deletes: bool,
     pub(crate) summary: Summary,
     pub(crate) done: u64,
-    /// Creates that this run sent: what became of them is asked at the beginning of the next one.
-    pub(crate) sent: BTreeSet<IntentId>,
+    /// Creates in doubt that this run asked about when it began, and has not sent since. Another one may be sent by somebody
+    /// else at this moment.
+    pub(crate) asked: BTreeSet<IntentId>,
 }
 
 impl Engine {
@@ -272,7 +273,7 @@ impl Engine {
             approve_deletes: pull.is_some_and(|(_, approve)| approve),
             summary: Summary::default(),
             done: 0,
-            sent: BTreeSet::new(),
+            asked: BTreeSet::new(),
         };
         let mut outcome = run.work(pull).await;
         if matches!(&outcome, Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized) {

@@ -42,7 +42,10 @@ impl Run<'_> {
                 continue;
             };
             match intent.action {
-                IntentAction::Create => drop(self.recover_create(&scene, &intent).await?),
+                IntentAction::Create => {
+                    self.recover_create(&scene, &intent).await?;
+                    self.asked.insert(intent.id);
+                }
                 IntentAction::Update | IntentAction::Delete => {
                     let moved_on = self.look_again(&scene, &intent).await?;
                     if !moved_on && intent.action == IntentAction::Update {
@@ -337,9 +340,12 @@ impl Run<'_> {
         let master = pending.part.is_master();
         // An occurrence's own object says nothing of whom its series invites.
         let mails = scene.capability.notifies == Notifies::Always && !master;
+        // It has no version either while it is as its series: an earlier try may have made it an object, and somebody have
+        // taken that back.
+        let retried = !master && !link.parts.contains_key(&pending.part) && link.attempts > 0;
         let looked_at = |part: &PartKey| {
             let covered = *part == pending.part || (master && pending.action == IntentAction::Delete);
-            (unguarded && covered) || (mails && part.is_master())
+            (unguarded && covered) || ((mails || retried) && part.is_master())
         };
         let parts = link.parts.iter().filter(|(part, _)| looked_at(part));
         let ids: Vec<RemoteId> = parts.map(|(_, remote)| remote.id.clone()).collect();

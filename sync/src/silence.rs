@@ -51,6 +51,16 @@ impl Scene {
         }
     }
 
+    /// What the hub's side was when the provider last said the same, as far as it concerns the provider.
+    pub(crate) fn base_side(&self, link: &Link, record: &Record) -> Content {
+        let base = link.snapshots.hub.clone();
+        if is_quiet_copy(&self.capability, link, record) {
+            without_guests(base)
+        } else {
+            base
+        }
+    }
+
     /// Plans a link, whose provider says `remote`.
     pub(crate) fn plan(&self, link: &Link, record: &Record, remote: &Content) -> Merged {
         let side = plan::hub_side(record, link);

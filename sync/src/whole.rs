@@ -23,7 +23,7 @@ impl Run<'_> {
     /// or cancelled where that is no object ([`connector_sdk::SeriesModel::Instances`]), or gone with its series. The series does, so it
     /// is looked at first, and the tombstone comes last: a series that moved may have given the occurrence a new id, too.
     /// What an occurrence inherits is told from what it says for itself by the series as well: occurrences come after it,
-    /// and it is looked at where the page does not show it.
+    /// and it is looked at where the page does not show it. Where that cannot be read, they wait in quarantine with it.
     pub(crate) async fn completed(
         &self,
         scene: &Scene,
@@ -31,12 +31,21 @@ impl Run<'_> {
         changes: &[Change],
     ) -> Result<Option<Vec<Change>>, Trouble> {
         let mut wanted: BTreeSet<RemoteId> = draft.strangers(changes).cloned().collect();
-        wanted.extend(self.unread_before(scene, changes).await?);
+        let unread_before = self.unread_before(scene, changes).await?;
         let mut last: BTreeSet<RemoteId> = BTreeSet::new();
+        let unreadable = |change: &Change| matches!(change, Change::Unreadable { .. });
         if scene.capability.series.has_part_objects() {
             let seen: BTreeSet<&RemoteId> = changes.iter().map(Change::id).collect();
             for change in changes {
                 wanted.extend(draft.strange_master(scene, change, &seen).cloned());
+                if let Change::Present(object) = change
+                    && let Some(part) = &object.series
+                    && unread_before.contains(&object.id)
+                    && !seen.contains(&part.series)
+                {
+                    // What it says beside this delta may be the series', which is why it was set aside.
+                    wanted.insert(part.series.clone());
+                }
                 if let Some(master) = draft.master_of(change) {
                     last.insert(change.id().clone());
                     if !seen.contains(master) {
@@ -45,10 +54,11 @@ impl Run<'_> {
                 }
             }
         }
+        wanted.extend(unread_before);
         let overrides =
             |change: &Change| matches!(change, Change::Present(object) if object.series.is_some());
         let ordered = changes.iter().map(overrides).is_sorted();
-        if wanted.is_empty() && last.is_empty() && ordered {
+        if wanted.is_empty() && last.is_empty() && ordered && !changes.iter().any(unreadable) {
             return Ok(None);
         }
         let wanted: Vec<RemoteId> = wanted.into_iter().collect();
@@ -68,6 +78,15 @@ impl Run<'_> {
         let is_last = |change: &Change| last.contains(change.id()) && matches!(change, Change::Deleted(_));
         let mut completed: Vec<Change> = wanted.iter().filter_map(|id| fetched.remove(id)).collect();
         completed.extend(replaced);
+        let unread = completed.iter().filter(|change| unreadable(change));
+        let unread: BTreeSet<RemoteId> = unread.map(|change| change.id().clone()).collect();
+        for change in &mut completed {
+            let master = draft.strange_master(scene, change, &BTreeSet::new());
+            if let (Change::Present(object), true) = (&*change, master.is_some_and(|id| unread.contains(id)))
+            {
+                *change = without_its_series(object);
+            }
+        }
         completed.sort_by_key(|change| (is_last(change), overrides(change)));
         Ok(Some(completed))
     }
@@ -189,6 +208,16 @@ fn unseen(object: &RemoteObject) -> Change {
         version: object.version.clone(),
         reason: "the provider says what changed about this object, and does not show the whole of it"
             .to_owned(),
+        raw: object.raw.clone(),
+    }
+}
+
+/// An occurrence of a series of which the hub knows less than the occurrence does.
+fn without_its_series(object: &RemoteObject) -> Change {
+    Change::Unreadable {
+        id: object.id.clone(),
+        version: object.version.clone(),
+        reason: "its series changed, and cannot be read".to_owned(),
         raw: object.raw.clone(),
     }
 }

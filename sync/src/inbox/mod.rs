@@ -73,7 +73,7 @@ impl Engine {
             approve_deletes: false,
             summary: Summary::default(),
             done: 0,
-            sent: BTreeSet::new(),
+            asked: BTreeSet::new(),
         };
         let mut outcome = run.work_through_inbox().await;
         if matches!(&outcome, Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized) {

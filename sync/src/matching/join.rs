@@ -273,6 +273,10 @@ fn moved(mut link: Link, record: &Record, held: &BTreeSet<FieldPath>) -> Link {
             link.state = LinkState::Pending;
         }
     }
+    if !link.dirty {
+        // It says what the record says: nothing was edited out of its users' sight.
+        link.traits.rested = Some(record.version);
+    }
     link
 }
 

@@ -98,7 +98,7 @@ pub(crate) async fn backfill(
                 }
                 // Where a create is in doubt, the copy waits for that before it is made.
                 Joined::Apart | Joined::InDoubt => copies.push(source),
-                Joined::Gone => {}
+                Joined::Gone => copies.extend(living(desk, organization, source).await?),
                 Joined::Contested(what) => contested = Some(what),
             }
         }
@@ -114,6 +114,16 @@ pub(crate) async fn backfill(
         Some(what) => Err(StoreError::Stale(what.to_string()).into()),
         None => Ok(summary),
     }
+}
+
+/// The record, unless it was deleted since it was looked at: what it would have been joined with was.
+async fn living(
+    desk: &Desk,
+    organization: &OrganizationId,
+    id: RecordId,
+) -> Result<Option<RecordId>, StoreError> {
+    let record = desk.store.record(organization, &id).await?;
+    Ok(record.filter(|record| !record.deleted).map(|record| record.id))
 }
 
 /// Makes pending links, and sends the push off.

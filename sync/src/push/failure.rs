@@ -27,6 +27,10 @@ impl Run<'_> {
         match error.kind {
             ErrorKind::VersionConflict | ErrorKind::NotFound if intent.action != IntentAction::Create => {
                 let changed = self.look_again(scene, intent).await?;
+                if error.kind == ErrorKind::VersionConflict && !work.link.parts.contains_key(&intent.part) {
+                    // An occurrence that is an object by now: only a pull tells its name.
+                    self.look_around(scene).await?;
+                }
                 if !changed && !intent.part.is_master() && error.kind == ErrorKind::NotFound {
                     let reason = format!("the series there has no occurrence {}", intent.part);
                     return match self.desk.store.link(&self.organization, &intent.link).await? {

@@ -58,7 +58,7 @@ impl Run<'_> {
             return self.ask(work, reason).await;
         }
         let (intent, again) = self.open_intent(&work, proposed).await?;
-        if again && !scene.capability.client_ids && self.sent.contains(&intent.id) {
+        if again && !scene.capability.client_ids && !self.asked.remove(&intent.id) {
             // Nothing names its object yet, and nobody has asked since whether it was made.
             self.put_off(&work.link.id).await?;
             return Ok(Ended::Rested);
@@ -128,14 +128,15 @@ impl Run<'_> {
                 .into_iter()
                 .find(|intent| intent.link == work.link.id && intent.action == IntentAction::Create);
             if let Some(earlier) = earlier {
+                // Nothing is written down anew, and the lease may be lost all the same.
+                self.desk
+                    .commit(&self.organization, self.fence, Vec::new())
+                    .await?;
                 return Ok((earlier, true));
             }
         }
         self.commit(vec![Effect::OpenIntent(Box::new(intent.clone()))])
             .await?;
-        if intent.action == IntentAction::Create {
-            self.sent.insert(intent.id.clone());
-        }
         Ok((intent, false))
     }
 }

@@ -101,9 +101,9 @@ impl Run<'_> {
             let left = parts.get_or_insert(work.record.content.overrides.len() + work.link.parts.len());
             let written = self.summary.written;
             let step = match self.next_write(&scene, &work) {
-                Step::Rest => self.rest(work).await,
+                Step::Rest => self.rest(&scene, work).await,
                 Step::Yield => self.yield_to_owner(&scene, work).await,
-                Step::Drop => self.drop(work).await,
+                Step::Drop => self.drop(&scene, work).await,
                 Step::Refuse(reason) => self.refuse(work, reason, None).await,
                 Step::Write(pending) if !looked && takes_objects_along(&scene, &work, &pending) => {
                     looked = true;
@@ -131,7 +131,7 @@ impl Run<'_> {
     }
 
     /// Takes in what changed in a collection since its last pull.
-    async fn look_around(&mut self, scene: &Scene) -> Result<(), Trouble> {
+    pub(super) async fn look_around(&mut self, scene: &Scene) -> Result<(), Trouble> {
         let store = &self.desk.store;
         let collection = store.collection(&self.organization, &scene.collection.id).await?;
         match collection {
@@ -169,8 +169,13 @@ impl Run<'_> {
         }
     }
 
-    /// Nothing to send (any more).
-    async fn rest(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+    /// Nothing to send (any more). What the provider says in words of its own is what the hub says, from now on: it is
+    /// nobody's edit that waits to be sent.
+    async fn rest(&mut self, scene: &Scene, mut work: Work) -> Result<Ended, Trouble> {
+        if work.link.is_there() && !work.link.removing && !work.record.deleted {
+            let remote = work.link.snapshots.remote.clone();
+            work.meet(&self.desk, scene, &remote);
+        }
         work.mark_dirty(false);
         if work.is_changed() {
             self.commit(work.into_effects(&Origin::Hub)).await?;
@@ -193,9 +198,9 @@ impl Run<'_> {
 
     /// Forgets a link whose object was never made. While a create of it is in doubt the link stays: its object may
     /// still appear, and seen as a stranger it would bring the record back (invariant 4).
-    async fn drop(&mut self, mut work: Work) -> Result<Ended, Trouble> {
+    async fn drop(&mut self, scene: &Scene, mut work: Work) -> Result<Ended, Trouble> {
         if self.may_still_appear(&work.link).await? {
-            return self.rest(work).await;
+            return self.rest(scene, work).await;
         }
         work.drop_link();
         self.commit(work.into_effects(&Origin::Hub)).await?;

@@ -91,7 +91,7 @@ impl Work {
             remote: object.content.clone(),
             hub: object.content.clone(),
         };
-        let link = Link {
+        let mut link = Link {
             id: link_id.clone(),
             organization: organization.clone(),
             record: record_id.clone(),
@@ -131,6 +131,8 @@ impl Work {
             created_at: scene.now_ms,
             updated_at: scene.now_ms,
         };
+        // What the object says of occurrences that its series does not reach is nothing to the hub, and stays as it is.
+        link.snapshots.hub = plan::hub_side(&record, &link);
         let mut work = Self {
             fresh: true,
             born: true,

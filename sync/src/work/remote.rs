@@ -178,7 +178,7 @@ impl Work {
         }
         let hub = scene.hub_side(&self.link, &self.record);
         let (elsewhere, here): (Vec<FieldPath>, Vec<FieldPath>) = hub
-            .differences(&self.link.snapshots.hub)
+            .differences(&scene.base_side(&self.link, &self.record))
             .into_iter()
             .filter(|path| scene.capability.writes(&path.field) && self.is_edit(path))
             .partition(|path| scene.keeps_back(&self.link, &self.record, &path.to_string()));

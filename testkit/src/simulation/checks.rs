@@ -66,8 +66,9 @@ impl World {
         let mut unseen = write.unseen.clone();
         unseen.retain(|path| whole || write.action != Act::Update || path.part == write.part);
         let guarded = capability.conditional == Conditional::Version;
-        if write.late && !guarded {
-            // It cannot be called back, and goes over whatever it meets, whether or not the hub has read that by then.
+        if (write.late || write.blind) && !guarded {
+            // It cannot be called back, and goes over whatever it meets, whether or not the hub has read that by then: a
+            // node that lost its lease may have.
             let mut lost = write.before.as_ref().map(token::of_content).unwrap_or_default();
             let left = write.after.as_ref().map(token::of_content).unwrap_or_default();
             lost.retain(|token| !left.contains(token));

@@ -14,6 +14,14 @@ use super::time::{SkewedClock, WorldTime};
 use crate::harness::Database;
 use crate::memory_store::MemoryStore;
 
+/// Ends the old process at the server, too: what it was about to claim stays locked until then, and whoever claims next
+/// would pass over it.
+const END_SESSIONS: &str = "SET statement_timeout = '60s'; DO $$ BEGIN LOOP
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+        EXIT WHEN NOT FOUND;
+        PERFORM pg_sleep(0.002), pg_stat_clear_snapshot();
+    END LOOP; END $$";
 /// What the start of a process that has a file for itself does.
 const TAKE_OVER: &str = "UPDATE jobs SET lease_until = 0, token = token + 1 WHERE state = 'running'";
 
@@ -118,7 +126,9 @@ impl Disk {
                 if let Some(database) = &sql.database {
                     // On a file the lock proves that the old process is dead; on a server its leases run out. That
                     // wait would make another schedule of the same seed.
-                    database.psql(TAKE_OVER).expect("PostgreSQL");
+                    for statement in [END_SESSIONS, TAKE_OVER] {
+                        database.psql(statement).expect("PostgreSQL");
+                    }
                 }
                 sql.store = sql
                     .runtime

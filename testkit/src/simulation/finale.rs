@@ -39,14 +39,21 @@ impl World {
         self.check_silence();
     }
 
-    /// Rounds until one in which nobody was written, people having decided what waits for them. Whether it came to
-    /// that.
+    /// Rounds until one in which nobody was written, people having decided what waits for them; two where a row may have
+    /// moved on while its page was read. Whether it came to that.
     pub(crate) fn settle(&mut self) -> bool {
+        let restless = self.sides.iter().any(|side| side.provider.quirks().restless);
+        let mut quiet = 0;
         for round in 0..ROUNDS {
             let before = self.writes();
             self.round(round);
             let decided = self.decide(round);
-            if self.writes() == before && !decided && !self.is_dirty() {
+            if self.writes() != before || decided || self.is_dirty() {
+                quiet = 0;
+                continue;
+            }
+            quiet += 1;
+            if quiet > usize::from(restless) {
                 return true;
             }
         }

@@ -29,6 +29,24 @@ impl World {
         self.tell(side, "made at", None, after.as_ref());
     }
 
+    /// Somebody gave the same to all providers, before anything joins them.
+    pub(crate) fn share(&mut self, series: bool, pick: u32) {
+        let kind = self.kind();
+        let content = change::fresh(kind, series, pick, &mut self.watch.notes().oracle);
+        let id = token::entity(&content).map_or_else(|| "x".to_owned(), |entity| format!("n{entity}"));
+        for side in &self.sides {
+            side.provider.put(MAIN, &id, content.clone());
+        }
+        let mut held = self.sides.iter().map(|side| side.provider.content(MAIN, &id));
+        let first = held.next().flatten();
+        // Whoever deletes one of them cannot know what the others say in words of their own.
+        let differ = held.any(|other| other != first);
+        if let Some(entity) = first.as_ref().and_then(token::entity).filter(|_| differ) {
+            self.watch.notes().oracle.may_outlive(entity);
+        }
+        self.tell(0, "made everywhere, and at", None, first.as_ref());
+    }
+
     /// Somebody changes something at a provider.
     pub(crate) fn edit(&mut self, side: usize, pick: u32, change: Change) {
         let Some((id, before)) = self.pick_object(side, MAIN, pick) else {

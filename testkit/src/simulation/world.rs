@@ -32,6 +32,10 @@ const POLL_EVERY_MS: i64 = 900_000;
 pub(crate) const MAIN: &str = "main";
 /// The collection that things are moved to.
 pub(crate) const ASIDE: &str = "aside";
+/// Longer than any row is late.
+const LONG_MS: i64 = 7_200_000;
+/// Things that all providers hold before they are joined, where there are any.
+const SHARED: u32 = 3;
 /// Turns after which work that has not ended will not end.
 const ENDLESS: u32 = 200_000;
 
@@ -214,6 +218,22 @@ impl World {
 
     /// Connects the providers, and joins their collections by mirrors.
     pub(crate) fn join(&mut self) {
+        // What a list keeps back for good cannot be met before it is copied.
+        let told = self
+            .setup
+            .providers
+            .iter()
+            .all(|quirks| quirks.list_cap.is_none());
+        if self.setup.overlapping && self.setup.kind == Kind::Event && told {
+            for pick in 0..SHARED {
+                self.share(pick % 2 == 1, pick);
+            }
+            // Long before, so that every list shows them.
+            self.time.pass(LONG_MS);
+            for side in &self.sides {
+                side.provider.set_now(self.time.now_ms());
+            }
+        }
         for side in 0..self.sides.len() {
             self.poll(side);
         }

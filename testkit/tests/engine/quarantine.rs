@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use connector_memory::{Fault, Operation, Options};
 use connector_sdk::{ErrorKind, RemoteId};
+use model::PartKey;
 use serde_json::json;
 use store::{Paging, QuarantineFilter};
 use sync::ports::Store as _;
@@ -291,4 +292,44 @@ async fn a_sparse_delta_after_a_version_that_could_not_be_read_is_read_whole() {
         (&now["title"], &now["location"]),
         (&json!("Dinner"), &json!("Attic"))
     );
+}
+
+#[tokio::test]
+async fn an_occurrence_waits_for_its_series_that_was_moved_and_cannot_be_read() {
+    let world = World::mirrored(&[Options::WHOLE, Options::PER_PART]).await;
+    world.put(1, "s", series("Standup"));
+    world.settle().await;
+    let later = PartKey::occurrence("2026-01-07T10:30:00".to_owned());
+    world.edit(1, |content| {
+        for (field, time) in [("start", "10:30:00"), ("end", "11:30:00")] {
+            let moved =
+                json!({"kind": "zoned", "wall": format!("2026-01-05T{time}"), "zone": "Europe/Berlin"});
+            content.fields.insert(field.to_owned(), moved);
+        }
+        let retro = crate::world::fields(json!({"title": "Retro"}));
+        content.overrides.insert(later.clone(), retro);
+    });
+    world.poison(1, "s", CUT_OFF);
+    world.sync(1).await.unwrap();
+    let waiting: Vec<String> = world
+        .quarantined()
+        .await
+        .into_iter()
+        .map(|entry| entry.reason)
+        .collect();
+    assert!(
+        waiting.contains(&"its series changed, and cannot be read".to_owned()),
+        "{waiting:?}"
+    );
+    let known = world.only_record().await.content;
+    assert!(
+        known.overrides.is_empty(),
+        "an occurrence that its series has not: {known:?}"
+    );
+
+    world.poison(1, "s", None);
+    world.pass(DAY);
+    world.settle().await;
+    assert_eq!(world.only(0).overrides[&later]["title"], "Retro");
+    assert!(world.quarantined().await.is_empty());
 }

@@ -43,6 +43,8 @@ struct Task {
     failing_since: Option<i64>,
     /// The `updated_at` of the endpoint that `ready` was read for.
     read_for: i64,
+    /// The `updated_at` of the endpoint that is to be disabled: nothing more is begun until that is written down.
+    given_up: Option<i64>,
     keys: Option<Keys>,
     /// The store has something that is due.
     look: bool,
@@ -69,6 +71,7 @@ pub(crate) async fn run(dispatcher: Dispatcher, handle: Arc<Handle>, notes: mpsc
         pace: Pace::new(dispatcher.0.limits.concurrency, endpoint.failing_since.is_some()),
         failing_since: endpoint.failing_since,
         read_for: endpoint.updated_at,
+        given_up: None,
         dispatcher,
         notes,
         ready: VecDeque::new(),
@@ -197,6 +200,9 @@ impl Task {
 
     /// Begins as much as the pace allows. Answers when to go on, if that is only a matter of time.
     async fn start(&mut self, endpoint: &WebhookEndpoint) -> Option<i64> {
+        if self.given_up == Some(endpoint.updated_at) {
+            return None;
+        }
         while self.sending.len() < self.pace.width() && !self.ready.is_empty() {
             let shared = Arc::clone(&self.dispatcher.0);
             let now_ms = shared.clock.now_ms();
@@ -300,7 +306,7 @@ impl Task {
         };
         if let Some(EndpointNote::Disabled(reason)) = &note {
             tracing::warn!(endpoint = %endpoint.id, organization = %endpoint.organization, reason, "webhook endpoint disabled");
-            self.handle.stop();
+            self.given_up = Some(endpoint.updated_at);
         }
         (then, note)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use connector_sdk::{RemoteId, RemoteVersion};
 use model::{Content, FieldPath, IntentId, PartKey, series};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -51,6 +52,8 @@ pub struct HubWrite {
     pub invited_unseen: bool,
     /// Whether it took effect long after the connector had given it up for lost.
     pub late: bool,
+    /// Whether it named another version than the one it met, and the provider did not mind.
+    pub blind: bool,
 }
 
 /// A record before a write.
@@ -59,16 +62,26 @@ pub(super) struct Earlier {
     content: Option<Content>,
     served: Content,
     complement: Map<String, Value>,
+    blind: bool,
 }
 
 impl Earlier {
-    pub(super) fn of(state: &mut State, shelf: &str, record: &str) -> Self {
+    /// The record that an object belongs to, before a write that named this version of the object.
+    pub(super) fn of(
+        state: &mut State,
+        shelf: &str,
+        record: &str,
+        (id, named): (&RemoteId, Option<&RemoteVersion>),
+    ) -> Self {
+        let met = state.shelf(shelf).objects.get(id);
+        let blind = met.is_some_and(|met| named.is_some() && met.object.version.as_ref() != named);
         let content = state.truth.content(shelf, record);
         let notes = state.shelf(shelf).notes.get(record);
         Self {
             content,
             served: notes.map(|notes| notes.served.clone()).unwrap_or_default(),
             complement: notes.map(|notes| notes.complement.clone()).unwrap_or_default(),
+            blind,
         }
     }
 }
@@ -146,6 +159,7 @@ pub(super) fn note(
         mailed,
         invited_unseen,
         late: false,
+        blind: earlier.blind,
     });
 }
 

@@ -67,7 +67,7 @@ impl SimProvider {
         Self {
             name: name.into(),
             kind,
-            state: Arc::new(Mutex::new(State::new(quirks, kind, seed, writer))),
+            state: Arc::new(Mutex::new(State::new(name, quirks, kind, seed, writer))),
         }
     }
 

@@ -83,6 +83,8 @@ impl State {
             .filter(|(id, seen)| seen.record == record && present.iter().all(|object| object.id != **id))
             .map(|(id, _)| id.clone())
             .collect();
+        // Occurrences that get other ids with their series are no new rows: they come into sight with it.
+        let renamed = !gone.is_empty();
         for id in gone.drain(..) {
             let mark = self.mark(true);
             let shelf = self.shelf(collection);
@@ -96,7 +98,10 @@ impl State {
                 continue;
             }
             let known_before = before.is_some();
-            let mark = self.mark(known_before);
+            let mut mark = self.mark(known_before);
+            if renamed && !known_before && object.series.is_some() {
+                (mark.visible_ms, mark.is_late) = (self.now_ms, false);
+            }
             let vendor = if object.series.is_none() {
                 complement.clone()
             } else {
@@ -212,6 +217,20 @@ impl State {
             };
         }
         Some(seen.object.clone())
+    }
+
+    /// A list ends before the object: what it said of an occurrence when it was shown last is not known any more.
+    pub(super) fn conceal(&mut self, collection: &str, id: &RemoteId) {
+        let Some(shelf) = self.shelves.get_mut(collection) else {
+            return;
+        };
+        let seen = shelf.objects.get(id);
+        let notes = seen.and_then(|seen| shelf.notes.get_mut(&seen.record));
+        if let Some((seen, notes)) = seen.zip(notes)
+            && let Some(key) = part_key(seen, &notes.served)
+        {
+            notes.served.overrides.remove(&key);
+        }
     }
 }
 

@@ -284,6 +284,13 @@ fn next_page(
     let take = size.min(room).min(left.len());
     let rest = left.split_off(take);
     let cut = !rest.is_empty() && take == room;
+    // Whoever holds them asks for them by name; whoever was shown them and does not hold them will not.
+    for (_, id) in rest
+        .iter()
+        .filter(|(_, id)| cut && !request.known.contains_key(id))
+    {
+        state.conceal(collection, id);
+    }
     let over = rest.is_empty() || cut;
     reading.count += take;
     if let Some(last) = left.last() {
@@ -318,6 +325,10 @@ fn row(state: &mut State, request: PullRequest<'_>, id: &RemoteId, since: Option
     let seen = state.shelves.get(collection)?.objects.get(id);
     let version = seen.and_then(|seen| seen.object.version.clone());
     if is_known(request, id, version.as_ref()) {
+        if since.is_none() {
+            // With all that is there told, what is not named of a series is as the series says.
+            state.show(collection, id);
+        }
         return (since.is_none() || state.quirks.timestamps.is_none()).then(|| Change::Unchanged(id.clone()));
     }
     let change = shown(state, collection, id);

@@ -61,6 +61,8 @@ pub(super) struct Late {
 }
 
 pub(super) struct State {
+    /// What it is called, in UIDs of its own.
+    pub(super) name: String,
     pub(super) quirks: Quirks,
     pub(super) kind: Kind,
     pub(super) truth: MemoryProvider,
@@ -92,8 +94,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(quirks: Quirks, kind: Kind, seed: u64, writer: MemoryConnector) -> Self {
+    pub(super) fn new(name: &str, quirks: Quirks, kind: Kind, seed: u64, writer: MemoryConnector) -> Self {
         Self {
+            name: name.to_owned(),
             quirks,
             kind,
             truth: writer.provider().clone(),

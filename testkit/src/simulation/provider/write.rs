@@ -92,7 +92,7 @@ fn create(
     let mut content = content.clone();
     content.retain(|_, field| takes(&state.quirks, field));
     if state.quirks.own_uid {
-        let uid = format!("{}@provider", chosen_id(&name));
+        let uid = format!("{}@{}", chosen_id(&name), state.name);
         content.fields.insert("uid".to_owned(), uid.into());
     }
     let content = state.normalised(&content, Pass::First);
@@ -160,7 +160,7 @@ fn update(
         (Some(series), None) => series.series.0.clone(),
         (None, None) => return Err(not_found("push.update")),
     };
-    let earlier = Earlier::of(state, shelf, &record);
+    let earlier = Earlier::of(state, shelf, &record, (&id, target.version.as_ref()));
     let (content, named) = if state.quirks.whole_put {
         replaced(state, shelf, &id, write, (target, content, changed))
     } else {
@@ -228,7 +228,7 @@ fn delete(
         (None, Some(series)) if instances => series.series.0.clone(),
         (None, _) => return Ok(Applied::Gone),
     };
-    let earlier = Earlier::of(state, shelf, &record);
+    let earlier = Earlier::of(state, shelf, &record, (&id, target.version.as_ref()));
     if id.0 == record {
         state.bury(shelf, &record);
     }

@@ -214,6 +214,7 @@ async fn calls_a_second_of_both_stores() {
         mode: OpenMode::Serve,
         durability: Durability::ProcessOnly,
         readers: 1,
+        ..Options::default()
     };
     let clock = Arc::new(SystemClock);
     let store = SqliteStore::open_with(&url, key, clock, options).await.unwrap();

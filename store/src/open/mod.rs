@@ -6,6 +6,7 @@ mod server;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use connector_sdk::Clock;
 use model::OrganizationId;
@@ -54,6 +55,9 @@ pub struct Options {
     pub durability: Durability,
     /// Connections for reading; on PostgreSQL as many again for writing.
     pub readers: u32,
+    /// How long the making of a connection to a server may take. Someone waits behind it, who shall hear soon that the
+    /// database is away.
+    pub connect_within: Duration,
 }
 
 impl Default for Options {
@@ -62,6 +66,7 @@ impl Default for Options {
             mode: OpenMode::Serve,
             durability: Durability::Full,
             readers: 4,
+            connect_within: Duration::from_millis(800),
         }
     }
 }

@@ -12,8 +12,6 @@ use crate::column::failed;
 use crate::dialect::postgres;
 use crate::sql::{Gate, Pool, plans};
 
-/// How long the making of a connection may take. Someone waits behind it, who shall hear soon that the database is away.
-const ACQUIRE_WITHIN: Duration = Duration::from_millis(800);
 /// A connection that rested so long is asked before it is used: the server may have gone and come back.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
@@ -27,12 +25,12 @@ pub(super) fn is_address(url: &str) -> bool {
 pub(super) async fn open(url: &str, options: Options) -> Result<(Pool, Pool, Option<PgPool>), OpenError> {
     let address = postgres::connection(address(url)?, options);
     let connections = options.readers.max(2);
-    let writers = pool(connections)
+    let writers = pool(connections, options)
         .connect_with(address.clone())
         .await
         .map_err(failed)?;
-    let readers = pool(connections).connect_lazy_with(address.clone());
-    let listening = (options.mode == OpenMode::Serve).then(|| pool(1).connect_lazy_with(address));
+    let readers = pool(connections, options).connect_lazy_with(address.clone());
+    let listening = (options.mode == OpenMode::Serve).then(|| pool(1, options).connect_lazy_with(address));
     let gated = |pool| Pool::Postgres(Arc::new(Gate::new(pool, connections)));
     Ok((gated(writers), gated(readers), listening))
 }
@@ -45,10 +43,10 @@ fn address(url: &str) -> Result<PgConnectOptions, OpenError> {
     })
 }
 
-fn pool(connections: u32) -> PgPoolOptions {
+fn pool(connections: u32, options: Options) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(ACQUIRE_WITHIN)
+        .acquire_timeout(options.connect_within)
         .test_before_acquire(false)
         .before_acquire(|connection, facts| {
             Box::pin(async move {

@@ -50,6 +50,7 @@ impl Place {
             mode,
             durability: Durability::ProcessOnly,
             readers: 3,
+            ..Options::default()
         };
         SqlStore::open_with(&self.url(), key, Arc::new(SystemClock), options).await
     }

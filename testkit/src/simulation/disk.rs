@@ -1,6 +1,7 @@
 //! What survives a crash: the store in memory, or a SQLite file or PostgreSQL database that is closed and opened again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connector_sdk::Credentials;
 use model::OrganizationId;
@@ -166,6 +167,8 @@ async fn open(folder: &TempDir, database: Option<&Database>, time: &Arc<WorldTim
     let options = store::Options {
         mode: OpenMode::Serve,
         durability: Durability::ProcessOnly,
+        // A schedule is the same on a machine that has other work.
+        connect_within: Duration::from_secs(60),
         ..Default::default()
     };
     let clock = Arc::new(SkewedClock {

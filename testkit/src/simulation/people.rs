@@ -128,7 +128,7 @@ impl World {
     }
 
     /// What a provider was told and could not hold goes with what it could. Gives the values that the hub wrote there
-    /// and of which it does not know yet that they arrived.
+    /// and of which it does not know yet that they arrived, whether or not somebody has replaced them there since.
     fn foresee_delete(&self, side: usize, id: &str, content: &Content) -> BTreeSet<Token> {
         let (ids, main) = ([RemoteId(id.to_owned())], &self.sides[side].main);
         let linked = finish(self.store.linked(&self.organization, main, &ids));
@@ -154,8 +154,6 @@ impl World {
             let confirmed = token::of_content(&linked.link.snapshots.remote);
             doubted.retain(|token| !confirmed.contains(token));
         }
-        let there = token::of_content(content);
-        doubted.retain(|token| there.contains(token));
         doubted
     }
 

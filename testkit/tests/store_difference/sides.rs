@@ -191,6 +191,7 @@ async fn open(folder: &TempDir, database: Option<&Database>) -> SqlStore {
         mode: OpenMode::Serve,
         durability: Durability::ProcessOnly,
         readers: 1,
+        ..Options::default()
     };
     SqlStore::open_with(&url, key, Arc::new(Still), options)
         .await

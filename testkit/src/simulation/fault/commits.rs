@@ -36,6 +36,17 @@ impl StoreFault for NoIntent {
     }
 }
 
+/// Nobody waits for a write that is under way.
+#[derive(Default)]
+pub(super) struct NoWriterLock;
+
+impl StoreFault for NoWriterLock {
+    fn effects(&self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        effects.retain(|effect| !matches!(effect, Effect::ExpectNoIntent(_)));
+        effects
+    }
+}
+
 /// The other links of a changed record are not marked.
 #[derive(Default)]
 pub(super) struct NoTouch;

@@ -139,6 +139,45 @@ async fn of_edits_of_one_record_at_once_one_is_taken_and_the_others_are_stale() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_are_claimed_in_their_turn_however_the_server_reads_the_table() {
+    let place = Place::on_postgres();
+    let store = place.open().await;
+    let organization = OrganizationId::new(1, 1);
+    let jobs: Vec<_> = (0..40)
+        .map(|turn| {
+            let connection = connection(&organization).id;
+            job(&organization, JobTask::Push { connection }, START_MS + turn)
+        })
+        .collect();
+    // The last in turn is the first in the table.
+    let effects = jobs.iter().rev().cloned().map(Box::new).map(Effect::Enqueue);
+    store
+        .commit(&organization, None, effects.collect())
+        .await
+        .unwrap();
+    store.close().await;
+    let mut server = PgConnection::connect(&place.url()).await.unwrap();
+    // A server that knows how small the table is reads it from end to end; so does one that may not walk an index.
+    for knowledge in [
+        "ANALYZE jobs",
+        "DO $$ BEGIN
+            EXECUTE format('ALTER DATABASE %I SET enable_nestloop = off', current_database());
+            EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
+        END $$",
+    ] {
+        sqlx::query(knowledge).execute(&mut server).await.unwrap();
+    }
+    let store = place.open().await;
+    for job in jobs {
+        let claimed = store.claim("node", START_MS + 100, LEASE_MS, 1).await.unwrap();
+        assert_eq!(
+            claimed[0].id, job.id,
+            "the one that has waited longest goes first"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_claim_at_once_take_each_job_once_and_each_lane_alone() {
     let place = Place::on_postgres();
     let nodes = [place.open().await, place.open().await, place.open().await];

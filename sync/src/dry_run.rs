@@ -12,7 +12,7 @@ use crate::engine::{Engine, Progress, Run, Summary, Trouble};
 use crate::hold::Tally;
 use crate::matching::Reason;
 use crate::observe::Pulling;
-use crate::push::Step;
+use crate::push::{Step, next_write};
 use crate::scene::Scene;
 use crate::silence::would_mail;
 use crate::state::{CollectionCache, FeedAction, IntentAction};
@@ -290,7 +290,7 @@ impl Run<'_> {
 
     /// What the next write of a link would be.
     pub(crate) fn planned_write(&self, scene: &Scene, work: &Work) -> Option<PlannedOperation> {
-        let (action, fields, sent) = match self.next_write(scene, work) {
+        let (action, fields, sent) = match next_write(scene, work) {
             Step::Rest | Step::Yield | Step::Drop => return None,
             Step::Refuse(reason) => {
                 return Some(operation("remote", "refuse", work, Vec::new(), Some(reason)));

@@ -49,10 +49,8 @@ impl Support for Asked<'_> {
 pub fn plan(input: &Input<'_>) -> Merged {
     let keys = key_start(input);
     let (base_hub, hub) = (aligned(&input.snapshots.hub, &keys), aligned(input.hub, &keys));
-    let (base_remote, remote) = (
-        aligned(&input.snapshots.remote, &keys),
-        aligned(input.remote, &keys),
-    );
+    let base_remote = aligned(&input.snapshots.remote, &keys);
+    let remote = with_unreached(aligned(input.remote, &keys), [&hub, &base_remote], keys.as_ref());
     let idle = hub == base_hub && remote == base_remote && input.held.is_empty();
     let projected = if idle {
         // What the provider would hold of the hub's side is asked only where one side changed.
@@ -96,6 +94,31 @@ fn aligned<'a>(content: &'a Content, keys: &Option<EventTime>) -> Cow<'a, Conten
         }),
         _ => Cow::Borrowed(content),
     }
+}
+
+/// The provider's side with the cancelled occurrences that it says nothing of because its series no longer reaches them:
+/// where both sides agreed on one, its silence is no edit, and the occurrence stays cancelled should the series be
+/// lengthened.
+fn with_unreached<'a>(
+    mut remote: Cow<'a, Content>,
+    agreed: [&Content; 2],
+    keys: Option<&EventTime>,
+) -> Cow<'a, Content> {
+    let [hub, base] = agreed;
+    let (Some(keys), Some(own)) = (keys, start(&remote)) else {
+        return remote;
+    };
+    let cancelled = |side: &Content, key| side.overrides.get(key).is_some_and(series::is_cancelled);
+    let mut silent = base.overrides.keys().collect::<Vec<_>>();
+    silent.retain(|key| cancelled(base, key) && cancelled(hub, key) && !remote.overrides.contains_key(key));
+    if silent.is_empty() {
+        return remote;
+    }
+    let plain = Content::new(remote.fields.clone());
+    silent.retain(|key| !occurrence::exists(&plain, &series::moved(key, keys, &own)));
+    let marks = silent.into_iter().map(|key| (key.clone(), series::cancelled()));
+    remote.to_mut().overrides.extend(marks);
+    remote
 }
 
 /// The start that all override keys are brought to: the provider's where it alone moved, else the hub's. `None` where

@@ -19,6 +19,15 @@ use crate::work::{Work, means_the_same};
 pub const IN_DOUBT: &str = "the answer to its creation was lost, and this provider cannot be asked whether it was made; look \
     there, and retry if it is missing";
 
+/// What is known of a write whose object is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Its answer was lost: it may take effect yet.
+    MayComeLate,
+    /// It was refused.
+    None,
+}
+
 impl Run<'_> {
     /// Finds out what became of every open intent of the connection. Runs before anything is pulled, so that our
     /// own creates are never met as strangers.
@@ -47,10 +56,7 @@ impl Run<'_> {
                     self.asked.insert(intent.id);
                 }
                 IntentAction::Update | IntentAction::Delete => {
-                    let moved_on = self.look_again(&scene, &intent).await?;
-                    if !moved_on && intent.action == IntentAction::Update {
-                        self.expect_late(&scene, &intent).await?;
-                    }
+                    self.look_again(&scene, &intent, Doubt::MayComeLate).await?;
                 }
             }
         }
@@ -250,7 +256,12 @@ impl Run<'_> {
     /// An update or delete: the object is read. If it says what was sent, the write took effect; anything else is
     /// merged like any other remote state. Either way the intent is closed. Whether the object is another one than
     /// was last seen.
-    pub(crate) async fn look_again(&mut self, scene: &Scene, intent: &Intent) -> Result<bool, Trouble> {
+    pub(crate) async fn look_again(
+        &mut self,
+        scene: &Scene,
+        intent: &Intent,
+        doubt: Doubt,
+    ) -> Result<bool, Trouble> {
         let close = Effect::CloseIntent(intent.id.clone());
         let Some(linked) = self.desk.store.link(&self.organization, &intent.link).await? else {
             self.commit(vec![close]).await?;
@@ -303,6 +314,10 @@ impl Run<'_> {
             return Ok(true);
         }
         let same = matches!(own, Some(Change::Present(object)) if object.version == part.version);
+        if same && doubt == Doubt::MayComeLate && intent.action == IntentAction::Update {
+            // While the intent is open: whoever closes it can be sure that this is known.
+            self.expect_late(scene, intent).await?;
+        }
         self.take_fetched(scene, &changes, Some(close)).await?;
         Ok(!same)
     }

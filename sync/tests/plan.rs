@@ -473,15 +473,73 @@ fn an_accounts_own_words_about_a_series_need_none_about_its_occurrences_and_the_
     assert_eq!(hub_side(&record(weekly(9, None)), &link(second)), expected);
 }
 
+/// The series with its second occurrence cancelled.
+fn without_second(mut series: Content, hour: u8) -> Content {
+    series
+        .overrides
+        .insert(second_at(hour), fields(json!({"status": "cancelled"})));
+    series
+}
+
+/// The series with one occurrence left.
+fn shortened(mut series: Content) -> Content {
+    series
+        .fields
+        .insert("recurrence".to_owned(), json!({"rules": ["FREQ=WEEKLY;COUNT=1"]}));
+    series
+}
+
+#[test]
+fn a_shortened_series_silence_about_a_cancelled_occurrence_is_no_edit() {
+    let both = without_second(weekly(9, None), 9);
+    let merged = Case::new(both.clone(), both.clone(), shortened(weekly(9, None))).merged();
+    assert_eq!(
+        merged.hub,
+        shortened(both.clone()),
+        "should the series be lengthened, it stays cancelled"
+    );
+    assert_eq!(merged.base_remote, merged.hub);
+    assert!(merged.send.is_empty());
+
+    let moved = Case::new(both.clone(), both, shortened(weekly(10, None))).merged();
+    assert_eq!(
+        moved.hub,
+        shortened(without_second(weekly(10, None), 10)),
+        "by the key that it has there"
+    );
+}
+
+#[test]
+fn a_cancelled_occurrence_that_its_series_still_has_is_brought_back_by_silence() {
+    let both = without_second(weekly(9, None), 9);
+    let merged = Case::new(both.clone(), both, weekly(9, None)).merged();
+    assert_eq!(merged.hub, weekly(9, None));
+}
+
+#[test]
+fn silence_about_a_cancelled_occurrence_stands_for_what_both_sides_agreed_on_alone() {
+    let both = without_second(weekly(9, None), 9);
+    let back = shortened(weekly(9, None));
+    let merged = Case::new(both.clone(), weekly(9, None), back.clone()).merged();
+    assert_eq!(
+        merged.base_remote, back,
+        "the hub takes it back, and both are as short"
+    );
+    let merged = Case::new(weekly(9, None), both.clone(), back.clone()).merged();
+    assert_eq!(
+        merged.base_remote, back,
+        "the provider never said that it is cancelled"
+    );
+    let renamed = Case::new(weekly(9, Some("demo")), weekly(9, Some("demo")), back.clone()).merged();
+    assert_eq!(
+        renamed.base_remote, back,
+        "a renamed occurrence is not a cancelled one"
+    );
+}
+
 #[test]
 fn an_accounts_own_words_about_a_cancelled_occurrence_wait_until_that_is_taken_back() {
-    let cancelled = |hour: u8| {
-        let mut series = weekly(hour, None);
-        series
-            .overrides
-            .insert(second_at(hour), fields(json!({"status": "cancelled"})));
-        series
-    };
+    let cancelled = |hour: u8| without_second(weekly(hour, None), hour);
     let mut side = cancelled(10);
     side.fields.insert("color".to_owned(), json!("red"));
     assert_eq!(
@@ -498,10 +556,7 @@ fn an_accounts_own_words_about_a_cancelled_occurrence_wait_until_that_is_taken_b
 
 #[test]
 fn an_accounts_own_words_about_an_occurrence_go_with_it() {
-    let mut short = weekly(9, None);
-    short
-        .fields
-        .insert("recurrence".to_owned(), json!({"rules": ["FREQ=WEEKLY;COUNT=1"]}));
+    let mut short = shortened(weekly(9, None));
     let side = hub_side(&record(short.clone()), &link(colours(9)));
     short.fields.insert("color".to_owned(), json!("red"));
     assert_eq!(side, short);

@@ -8,15 +8,19 @@ use crate::sql::{self, Conn, Pool};
 
 /// The jobs to claim: `SKIP LOCKED` passes over those that another node is at, and a lock on the lane over those whose
 /// neighbour another node is about to claim, so that nobody waits for anybody here. Whoever has the lane looks again
-/// before it takes the job: only then does it see what was committed before.
+/// before it takes the job: only then does it see what was committed before. Each job is looked up by itself, in its turn:
+/// a plain join may go through the table in the order in which the server happens to keep it.
 pub(super) const CLAIM: &str = concat!(
     "WITH free AS MATERIALIZED (",
     free_jobs!(),
     " LIMIT $2 * 8 + 32)
-     SELECT j.organization_id, j.id FROM free JOIN jobs j ON j.organization_id = free.organization_id AND j.id = free.id
+     SELECT held.organization_id, held.id FROM free CROSS JOIN LATERAL (
+        SELECT j.organization_id, j.id FROM jobs j
+        WHERE j.organization_id = free.organization_id AND j.id = free.id
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+     ) AS held
      WHERE pg_try_advisory_xact_lock(hashtextextended(free.organization_id || ' ' || free.lane, 1))
-     LIMIT $2
-     FOR UPDATE OF j SKIP LOCKED"
+     LIMIT $2"
 );
 
 /// Whether a fence still stands. The lock keeps other nodes from claiming the job before the commit.

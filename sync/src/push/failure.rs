@@ -9,6 +9,7 @@ use crate::ports::{Effect, StoreError};
 use crate::push::Ended;
 use crate::push::intent::to_write;
 use crate::push::outcome::Outcome;
+use crate::recover::Doubt;
 use crate::scene::Scene;
 use crate::state::{Intent, IntentAction, Origin};
 use crate::work::Work;
@@ -26,7 +27,7 @@ impl Run<'_> {
         let close = Effect::CloseIntent(intent.id.clone());
         match error.kind {
             ErrorKind::VersionConflict | ErrorKind::NotFound if intent.action != IntentAction::Create => {
-                let changed = self.look_again(scene, intent).await?;
+                let changed = self.look_again(scene, intent, Doubt::None).await?;
                 if error.kind == ErrorKind::VersionConflict && !work.link.parts.contains_key(&intent.part) {
                     // An occurrence that is an object by now: only a pull tells its name.
                     self.look_around(scene).await?;
@@ -57,16 +58,12 @@ impl Run<'_> {
                 };
                 match found {
                     Some(Applied::Stored(object)) => self.finish(scene, intent, Outcome::Found(object)).await,
-                    // The first try did make the object, and somebody deleted it since.
-                    Some(Applied::Gone) if again => self.finish(scene, intent, Outcome::Deleted).await,
+                    // An object under the intent's own name is its own: it was made, and somebody deleted it since.
+                    Some(Applied::Gone) => self.finish(scene, intent, Outcome::Deleted).await,
                     // The provider says that it is there and shows nothing: that deletes nothing (invariant 6).
                     None if again => {
                         self.put_off(&intent.link).await?;
                         Ok(Ended::Rested)
-                    }
-                    Some(Applied::Gone) => {
-                        self.commit(vec![close]).await?;
-                        Ok(Ended::Again)
                     }
                     None => {
                         // The name is taken by something else that is gone: the next try takes a new one.

@@ -17,7 +17,7 @@ use crate::state::{CollectionCache, IntentAction, Link, Origin};
 use crate::work::{Work, push_job};
 
 pub(crate) use intent::to_write;
-pub(crate) use next::{Pending, Step};
+pub(crate) use next::{Pending, Step, next_write};
 pub(crate) use outcome::Outcome;
 
 /// Links that one round of a push reads.
@@ -100,7 +100,7 @@ impl Run<'_> {
             // that a provider that never keeps what it is sent is left alone at last.
             let left = parts.get_or_insert(work.record.content.overrides.len() + work.link.parts.len());
             let written = self.summary.written;
-            let step = match self.next_write(&scene, &work) {
+            let step = match next_write(&scene, &work) {
                 Step::Rest => self.rest(&scene, work).await,
                 Step::Yield => self.yield_to_owner(&scene, work).await,
                 Step::Drop => self.drop(&scene, work).await,

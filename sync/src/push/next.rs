@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use connector_sdk::{Access, SeriesModel};
-use model::{Content, FieldPath, PartKey, series};
+use model::{Content, FieldPath, PartKey, Scope, series};
 
-use crate::engine::Run;
 use crate::occurrence;
 use crate::scene::Scene;
 use crate::state::{DELETED, IntentAction, Link};
@@ -37,14 +36,8 @@ pub(crate) enum Step {
     Write(Pending),
 }
 
-impl Run<'_> {
-    /// What a link needs next; decided without the run, but only a run asks.
-    pub(crate) fn next_write(&self, scene: &Scene, work: &Work) -> Step {
-        next_write(scene, work)
-    }
-}
-
-fn next_write(scene: &Scene, work: &Work) -> Step {
+/// What a link needs next.
+pub(crate) fn next_write(scene: &Scene, work: &Work) -> Step {
     let (link, record) = (&work.link, &work.record);
     let there = link.parts.contains_key(&PartKey::MASTER);
     if link.removing || record.deleted {
@@ -96,6 +89,8 @@ fn differences(scene: &Scene, work: &Work, hub: &Content) -> (BTreeSet<FieldPath
     let mut send = merged.send;
     if scene.capability.series.has_part_objects() {
         outlived(hub, link, &mut send);
+    } else if send.iter().all(|path| is_left_over(hub, link, path)) {
+        send.clear();
     }
     if scene.capability.series == SeriesModel::Instances {
         cancelled_already(hub, link, &mut send);
@@ -192,6 +187,14 @@ fn outlived(hub: &Content, link: &Link, send: &mut BTreeSet<FieldPath>) {
             });
         }
     }
+}
+
+/// What one account says of an occurrence that its series no longer reaches goes along with the next write: it is not
+/// worth one.
+fn is_left_over(hub: &Content, link: &Link, path: &FieldPath) -> bool {
+    let spec = link.kind.schema().field(&path.field);
+    let own = spec.is_some_and(|spec| spec.scope == Scope::PerLink);
+    own && !path.part.is_master() && !occurrence::exists(hub, &path.part)
 }
 
 /// Where a cancelled occurrence is no object, nothing can be said of one but that it is cancelled: whatever else the hub

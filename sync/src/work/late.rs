@@ -6,10 +6,9 @@ use connector_sdk::Conditional;
 use model::{Content, FieldPath, series};
 use serde_json::Value;
 
-use crate::engine::Desk;
 use crate::scene::Scene;
 use crate::state::{Intent, fingerprint};
-use crate::work::Work;
+use crate::work::{Work, gist};
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +22,7 @@ impl Work {
         let projected = scene.project(&intent.sent);
         let sent = intent.changed.iter();
         let traits = &mut self.link.traits;
-        let sent = sent.map(|path| fingerprint(path, projected.get(path)));
+        let sent = sent.map(|path| mark(path, projected.get(path)));
         traits.late.extend(sent);
         let excess = traits.late.len().saturating_sub(MOST);
         traits.late.drain(..excess);
@@ -31,17 +30,10 @@ impl Work {
         self.link_changes();
     }
 
-    /// Lets the snapshots advance over what the hub had sent itself, and logs what that goes over.
-    pub(super) fn recognise_late(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
-        for clash in self.pass_late(scene, remote) {
-            self.log(desk, scene.now_ms, clash);
-        }
-    }
-
     /// Lets the snapshots advance over what the hub had sent itself. Where writes are conditional on a version, the first
     /// other version ends the expectation: an update that names an older one comes to nothing. What it goes over without
     /// a merge is given back, to be logged.
-    fn pass_late(&mut self, scene: &Scene, remote: &Content) -> Vec<Clash> {
+    pub(super) fn pass_late(&mut self, scene: &Scene, remote: &Content) -> Vec<Clash> {
         let mut aside = Vec::new();
         let traits = &self.link.traits;
         let Some(until) = traits.late_until else {
@@ -61,7 +53,7 @@ impl Work {
         // A start takes its overrides' keys along: that is left to the merge.
         let ours = changed.into_iter().filter(|path| {
             (unmoved || (path.part.is_master() && path.field != "start"))
-                && traits.late.contains(&fingerprint(path, remote.get(path)))
+                && traits.late.contains(&mark(path, remote.get(path)))
         });
         let ours: Vec<FieldPath> = ours.collect();
         let guarded = scene.capability.conditional == Conditional::Version;
@@ -70,16 +62,21 @@ impl Work {
             let value = remote.get(&path).cloned();
             // Each update takes effect once: what says the same a second time is no longer that update.
             let late = &mut self.link.traits.late;
-            if let Some(at) = late
-                .iter()
-                .position(|sent| *sent == fingerprint(&path, value.as_ref()))
-            {
+            if let Some(at) = late.iter().position(|sent| *sent == mark(&path, value.as_ref())) {
                 late.remove(at);
             }
-            if !guarded && hub.get(&path) != value.as_ref() {
+            let own = hub.get(&path);
+            // The provider may put what it was sent in words of its own: the hub's say the same.
+            let in_other_words = own != value.as_ref() && gist_of(own) == gist_of(value.as_ref());
+            if in_other_words || (!guarded && own != value.as_ref()) {
                 aside.push(set_aside(&path, &hub, value.clone()));
             }
-            self.link.snapshots.hub.set(&path, value.clone());
+            let agreed = if in_other_words {
+                own.cloned()
+            } else {
+                value.clone()
+            };
+            self.link.snapshots.hub.set(&path, agreed);
             self.link.snapshots.remote.set(&path, value);
             self.link_changes();
         }
@@ -94,6 +91,15 @@ impl Work {
         self.link.traits.late_until = None;
         self.link_changes();
     }
+}
+
+/// A value's meaning: what a provider makes of what it was sent is recognised too.
+fn mark(path: &FieldPath, value: Option<&Value>) -> u64 {
+    fingerprint(path, gist_of(value).as_ref())
+}
+
+fn gist_of(value: Option<&Value>) -> Option<Value> {
+    value.map(gist)
 }
 
 /// The value is kept once, in case it was a person after all who wrote what the hub had sent.

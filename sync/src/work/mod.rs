@@ -7,7 +7,7 @@ mod late;
 mod remote;
 mod revival;
 
-pub(crate) use revival::means_the_same;
+pub(crate) use revival::{gist, means_the_same};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -64,7 +64,9 @@ impl Work {
 
     /// Merges the provider's side into the link and the record.
     pub(crate) fn meet(&mut self, desk: &Desk, scene: &Scene, remote: &Content) {
-        self.recognise_late(desk, scene, remote);
+        for clash in self.pass_late(scene, remote) {
+            self.log(desk, scene.now_ms, clash);
+        }
         self.observe_habits(desk, scene, remote);
         let (was, is) = (&self.link.snapshots.remote.fields, &remote.fields);
         if self.earlier_master.is_none() && self.link.parts.len() > 1 && was != is {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use conflict::Side;
 use jiff::tz::TimeZone;
 use model::{Content, EventTime, FieldPath, series};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Work, whole_record};
 use crate::engine::Desk;
@@ -43,45 +43,36 @@ pub(crate) fn means_the_same(before: Option<&Value>, now: Option<&Value>) -> boo
     let (Some(before), Some(now)) = (before, now) else {
         return before == now;
     };
-    match (before, now) {
-        (Value::String(before), Value::String(now)) => is_cut(before, now),
-        (Value::Array(before), Value::Array(now)) => sorted(before) == sorted(now),
-        (Value::Object(was), Value::Object(is)) => match (was.get("text"), is.get("text")) {
-            (Some(Value::String(was)), Some(Value::String(is))) => is_cut(was, is),
-            _ => same_moment(before, now),
-        },
-        _ => before == now,
+    match (gist(before), gist(now)) {
+        (Value::String(before), Value::String(now)) => !now.is_empty() && before.starts_with(&now),
+        (before, now) => before == now,
     }
 }
 
-/// Whether `now` is the whole of `before` or its beginning.
-fn is_cut(before: &str, now: &str) -> bool {
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let now = words(now);
-    !now.is_empty() && words(before).starts_with(&now)
-}
-
-fn sorted(set: &[Value]) -> Vec<String> {
-    let mut set: Vec<String> = set.iter().map(|value| value.to_string().to_lowercase()).collect();
-    set.sort();
-    set
-}
-
-fn same_moment(before: &Value, now: &Value) -> bool {
-    let time = |value: &Value| serde_json::from_value::<EventTime>(value.clone()).ok();
-    match (time(before), time(now)) {
-        (Some(before), Some(now)) => {
-            let at = |time: &EventTime| (time.wall(), time.instant(&TimeZone::UTC));
-            at(&before) == at(&now)
+/// What a value says, the same for all who say it in their own words: a moment without its zone's name, a text without
+/// its markup, a set in one order and case.
+pub(crate) fn gist(value: &Value) -> Value {
+    let words = |text: &str| json!(text.split_whitespace().collect::<Vec<_>>().join(" "));
+    match value {
+        Value::String(text) => words(text),
+        Value::Array(set) => {
+            let mut set: Vec<String> = set.iter().map(|value| value.to_string().to_lowercase()).collect();
+            set.sort();
+            json!(set)
         }
-        (Some(_) | None, _) => before == now,
+        Value::Object(object) => match object.get("text") {
+            Some(Value::String(text)) => words(text),
+            _ => serde_json::from_value::<EventTime>(value.clone()).map_or_else(
+                |_| value.clone(),
+                |time| json!([time.wall(), time.instant(&TimeZone::UTC)]),
+            ),
+        },
+        _ => value.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn same(before: &Value, now: &Value) -> bool {

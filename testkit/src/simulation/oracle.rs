@@ -197,7 +197,8 @@ impl Oracle {
         self.logged.extend(tokens);
     }
 
-    /// Values were overwritten at a provider that has no versions: no client of it can prevent that.
+    /// Values may be missing: overwritten at a provider that has no versions, which no client of it can prevent, or given up
+    /// with the copy that alone was to have them.
     pub fn excuse(&mut self, tokens: impl IntoIterator<Item = Token>) {
         self.unprotected.extend(tokens);
     }

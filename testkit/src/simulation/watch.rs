@@ -289,9 +289,10 @@ impl Watch {
             notes.report_doubt(link, in_doubt, is_unmade && by_client);
         }
         for link in seen.dropped {
-            let record = notes.locals.remove(&link).map(|(record, _)| record);
-            if by_client {
-                notes.given_up.extend(record);
+            if let Some((record, own)) = notes.locals.remove(&link).filter(|_| by_client) {
+                notes.given_up.insert(record);
+                // With the copy goes what was to be said in it alone.
+                notes.oracle.excuse(own);
             }
         }
         notes.places.extend(seen.places);

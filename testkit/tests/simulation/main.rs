@@ -89,6 +89,11 @@ const FIXED_SHORT_SEEDS: &[u64] = &[
     // A node that had lost its lease sent a create that another was sending.
     811_757, // The simulator's own: a round counted as quiet in which a row moved on while its page was read.
     815_828,
+    // An object under a create's own name that was deleted before it was looked for; a shortened series that said no
+    // more of an occurrence that was cancelled beyond its end; a late update in the provider's own words; a node that died
+    // between closing an update in doubt and expecting it; an account's own words about an occurrence beyond the end; what
+    // was given up with the copy that alone was to have it (an excuse).
+    1_067_324, 1_034_412, 2_011_084, 3_024_958, 3_053_826, 3_056_851,
 ];
 
 /// The same, found by the runs of landings.

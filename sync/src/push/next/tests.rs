@@ -267,6 +267,29 @@ fn an_object_that_outlives_its_occurrence_is_cancelled() {
 }
 
 #[test]
+fn an_accounts_own_words_about_an_occurrence_that_is_no_more_go_along_with_another_write() {
+    let blue = Some(json!({"color": "blue"}));
+    let whole = scene(Options::WHOLE);
+    let before = shortened(weekly(9, blue.clone()));
+    assert!(
+        rests(&whole, &written(&before, shortened(weekly(9, None)))),
+        "not worth a write"
+    );
+
+    let renamed = with(shortened(weekly(9, None)), "title", json!("sprint"));
+    let both = [FieldPath::master("title"), of_second(9, "color")].into();
+    assert_eq!(write(&whole, &written(&before, renamed)).changed, both);
+
+    let reached = written(&weekly(9, blue.clone()), weekly(9, None));
+    assert_eq!(write(&whole, &reached).changed, [of_second(9, "color")].into());
+    let of_all = written(
+        &with(shortened(weekly(9, None)), "color", json!("red")),
+        shortened(weekly(9, None)),
+    );
+    assert_eq!(write(&whole, &of_all).changed, paths(&["color"]));
+}
+
+#[test]
 fn an_object_that_is_cancelled_or_gone_already_is_not_cancelled_again() {
     let before = shortened(weekly(9, titled("demo")));
     let no_object = written(&before, shortened(weekly(9, None)));

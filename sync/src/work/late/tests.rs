@@ -129,6 +129,35 @@ fn without_versions_it_may_have_been_a_person_so_the_value_is_kept_once() {
 }
 
 #[test]
+fn what_the_provider_makes_of_what_it_was_sent_is_recognised_and_kept_once() {
+    let scene = scene(Options::WHOLE);
+    let noted = |html: &str| {
+        with(
+            titled("standup"),
+            "description",
+            json!({"text": "bring cake", "html": html}),
+        )
+    };
+    let (sent, there) = (
+        noted("<p>bring cake</p>"),
+        noted("<html><p>bring cake</p></html>"),
+    );
+    let mut work = written(&titled("standup"), sent.clone());
+    work.expect_late(&scene, &update(sent.clone(), paths(&["description"])), NOW_MS + 1);
+    let aside = work.pass_late(&scene, &there);
+    assert_eq!(work.link.snapshots.remote, there, "as the provider puts it");
+    assert_eq!(
+        work.link.snapshots.hub, sent,
+        "as the hub puts it: neither has anything to tell the other"
+    );
+    assert_eq!(aside.len(), 1, "in case somebody only changed the markup");
+    assert_eq!(
+        aside[0].remote,
+        there.get(&FieldPath::master("description")).cloned()
+    );
+}
+
+#[test]
 fn each_value_takes_effect_once() {
     let scene = scene(VERSIONLESS);
     let mut work = written(&titled("standup"), titled("retro"));

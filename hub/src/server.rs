@@ -1,13 +1,14 @@
 //! A running server: store, engine, worker, timer and API, from configuration to graceful end.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use connector_sdk::{Clock, Connector, SystemClock};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::OrganizationId;
-use store::{OpenError, OpenMode, Options, Organization, SqlStore};
+use store::{KeyRing, MasterKey, OpenError, OpenMode, Options, Organization, SqlStore};
 use sync::engine::Engine;
 use sync::ports::Entropy;
 use tokio::net::TcpListener;
@@ -235,29 +236,45 @@ impl Drop for Server {
 /// # Errors
 /// When it cannot be opened; says what to do.
 pub async fn open_store(config: &Config, mode: OpenMode) -> Result<SqlStore, Failure> {
-    let key = match &config.master_key {
-        KeySource::Given(key) => key.clone(),
-        KeySource::File(path) => {
-            // A database whose key is gone must not silently get another one.
-            if !path.exists() && matches!(&config.database, Database::File(file) if file.exists()) {
-                return Err(Failure::new(
-                    format!("the database's master key {} is missing", path.display()),
-                    "put the copy of the key back, or set CONCORD_MASTER_KEY or CONCORD_MASTER_KEY_FILE",
-                ));
-            }
-            store::MasterKey::load_or_create(path).map_err(|error| {
-                let remedy = "let this user read it or write to its folder, or set CONCORD_MASTER_KEY";
-                Failure::new(error.to_string(), remedy)
-            })?
-        }
-    };
+    // A database whose key is gone must not silently get another one.
+    let create = !matches!(&config.database, Database::File(file) if file.exists());
+    let keys = key_ring(config, create)?;
     let options = Options {
         mode,
         ..Options::default()
     };
-    SqlStore::open_with(&config.database.url(), key, Arc::new(SystemClock), options)
+    SqlStore::open_with(&config.database.url(), keys, Arc::new(SystemClock), options)
         .await
         .map_err(|error| unopened(&error, &config.database))
+}
+
+/// The master keys of this configuration; where there is none, one is made if `create` says so.
+///
+/// # Errors
+/// When a key cannot be read; says what to do.
+pub fn key_ring(config: &Config, create: bool) -> Result<KeyRing, Failure> {
+    let load = |path: &Path| {
+        MasterKey::load_or_create(path).map_err(|error| {
+            let remedy = "let this user read it or write to its folder, or set CONCORD_MASTER_KEY";
+            Failure::new(error.to_string(), remedy)
+        })
+    };
+    let first = match &config.master_key {
+        KeySource::Given(key) => key.clone(),
+        KeySource::File(path) if create || path.exists() => load(path)?,
+        KeySource::File(path) => {
+            return Err(Failure::new(
+                format!("the database's master key {} is missing", path.display()),
+                "put the copy of the key back, or set CONCORD_MASTER_KEY or CONCORD_MASTER_KEY_FILE",
+            ));
+        }
+    };
+    let next = match &config.next_key {
+        Some(KeySource::Given(key)) => Some(key.clone()),
+        Some(KeySource::File(path)) if path.exists() => Some(load(path)?),
+        Some(KeySource::File(_)) | None => None,
+    };
+    Ok(KeyRing::new(first, next))
 }
 
 /// Scheme, host and port at which providers reach this server, and whatever path stands before its own.
@@ -274,6 +291,9 @@ fn unopened(error: &OpenError, database: &Database) -> Failure {
         OpenError::InUse(_) => "stop the other one, or set CONCORD_DATABASE_URL to another file",
         OpenError::WrongKey { .. } => {
             "give the key this database was made with (CONCORD_MASTER_KEY or `master_key_file`)"
+        }
+        OpenError::KeyBetween { .. } => {
+            "give the new one as CONCORD_MASTER_KEY_NEXT or in `master_key_next_file`, and run `concord key rotate` again"
         }
         OpenError::Io { .. } => "check the path in `database_url` and who may write there",
         OpenError::Migration(_) => "run the newest version of Concord on it, or restore a backup",

@@ -10,7 +10,8 @@ use sync::ports::StoreError;
 
 use crate::column::failed;
 use crate::open::{OpenError, Options, SqlStore, take_lock};
-use crate::seal::{MasterKey, create_private};
+use crate::ring::KeyRing;
+use crate::seal::create_private;
 
 /// Why a backup was not made, or not put back.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +97,7 @@ impl SqlStore {
     pub async fn restore(
         backup: &Path,
         url: &str,
-        key: MasterKey,
+        keys: impl Into<KeyRing>,
         clock: Arc<dyn Clock>,
         replace: bool,
     ) -> Result<Restored, BackupError> {
@@ -107,7 +108,7 @@ impl SqlStore {
         }
         let staged = beside(&path, ".restoring");
         clear(&staged)?;
-        let outcome = stage(backup, &staged, key, &clock).await;
+        let outcome = stage(backup, &staged, keys.into(), &clock).await;
         let bytes = match outcome {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -115,16 +116,16 @@ impl SqlStore {
                 return Err(error);
             }
         };
-        let aside = path
-            .exists()
-            .then(|| beside(&path, &format!(".before-restore-{}", clock.now_ms())));
-        if let Some(aside) = &aside {
-            set_aside(&path, aside)?;
-        }
+        let aside = beside(&path, &format!(".before-restore-{}", clock.now_ms()));
+        let stood = path.exists();
+        set_aside(&path, &aside).await?;
         fs::rename(&staged, &path).map_err(|source| io(&path, source))?;
         clear(&staged)?;
         settle_folder(&path)?;
-        Ok(Restored { aside, bytes })
+        Ok(Restored {
+            aside: stood.then_some(aside),
+            bytes,
+        })
     }
 }
 
@@ -132,7 +133,7 @@ impl SqlStore {
 async fn stage(
     backup: &Path,
     staged: &Path,
-    key: MasterKey,
+    keys: KeyRing,
     clock: &Arc<dyn Clock>,
 ) -> Result<u64, BackupError> {
     let mut from = File::open(backup).map_err(|source| io(backup, source))?;
@@ -147,20 +148,56 @@ async fn stage(
         other => other,
     })?;
     let url = format!("sqlite://{}", staged.display());
-    let store = SqlStore::open_with(&url, key, Arc::clone(clock), Options::default()).await?;
+    let store = SqlStore::open_with(&url, keys, Arc::clone(clock), Options::default()).await?;
     store.close().await;
+    fold(staged).await?;
     settle(staged)
 }
 
-/// The database at `path` gets a second name, and its log goes with it. Until the rename that follows, the first name
-/// stays too: a crash in between leaves a database there, not a gap that the next start would fill with an empty one.
-fn set_aside(path: &Path, aside: &Path) -> Result<(), BackupError> {
-    fs::hard_link(path, aside).map_err(|source| io(aside, source))?;
+/// The database at `path` gets a second name. Until the rename that follows, the first name stays too: a crash in
+/// between leaves a database there, not a gap that the next start would fill with an empty one.
+///
+/// A log that a killed server left is written into its database first. Where that cannot be done, because the database
+/// is damaged or gone, the log goes aside under the second name, too: SQLite would take it for the log of whatever stands
+/// at the first (<https://www.sqlite.org/howtocorrupt.html>, section 4.3).
+async fn set_aside(path: &Path, aside: &Path) -> Result<(), BackupError> {
+    if path.exists() {
+        // A damaged one is kept as it is.
+        let _ = fold(path).await;
+        fs::hard_link(path, aside).map_err(|source| io(aside, source))?;
+    }
     let log = beside(path, "-wal");
     if log.exists() {
         fs::rename(&log, beside(aside, "-wal")).map_err(|source| io(&log, source))?;
     }
     remove(&beside(path, "-shm"))
+}
+
+/// Writes a database's log into it, and leaves none. The last connection that closes removes it
+/// (<https://www.sqlite.org/wal.html>, section 2.1).
+async fn fold(path: &Path) -> Result<(), BackupError> {
+    let log = beside(path, "-wal");
+    if !log.exists() {
+        return Ok(());
+    }
+    let pool = connect(
+        SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false),
+    )
+    .await?;
+    let folded: Result<i64, _> = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(&pool)
+        .await;
+    pool.close().await;
+    let busy = folded.map_err(failed)?;
+    if busy == 0 && fs::metadata(&log).map_or(0, |facts| facts.len()) == 0 {
+        return Ok(());
+    }
+    Err(BackupError::Damaged {
+        path: path.to_owned(),
+        problem: "its log cannot be written into it".to_owned(),
+    })
 }
 
 /// Whether a file is a whole database of this program.

@@ -12,7 +12,9 @@ use crate::SqlStore;
 use crate::column::{corrupt, failed, get};
 use crate::dialect::Engine;
 use crate::facts::TABLES;
+use crate::ring::{CURRENT, keys};
 use crate::sql::{self, Conn, QueryBuilder, Row, Value};
+use crate::write::Write;
 
 /// Rows that are read at once.
 const ROWS: i64 = 500;
@@ -26,6 +28,9 @@ pub enum CopyError {
     /// There is something in the new database.
     #[error("the new database is not empty: there are rows in `{0}`; nothing was copied")]
     NotEmpty(String),
+    /// Its master key is being changed.
+    #[error("the file's master key is being changed; nothing was copied")]
+    KeyBetween,
     /// What was read back is not what was written.
     #[error("`{table}` came out differently: {expected} rows were copied, {found} found; nothing was kept")]
     Differs {
@@ -97,6 +102,7 @@ pub async fn copy(
             return Err(CopyError::NotEmpty(table.to_owned()));
         }
     }
+    take_key_over(from, &mut write).await?;
     let mut copied = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         let columns = columns(from, table).await?;
@@ -118,6 +124,21 @@ pub async fn copy(
     }
     write.commit().await?;
     Ok(copied)
+}
+
+/// What is copied is sealed with the file's key, which becomes the new database's.
+async fn take_key_over(from: &SqlStore, write: &mut Write) -> Result<(), CopyError> {
+    let of_file = keys(&mut from.write().await?).await?;
+    if of_file.before.is_some() {
+        return Err(CopyError::KeyBetween);
+    }
+    sql::query("UPDATE installation SET value = $1 WHERE name = $2")
+        .bind(of_file.current)
+        .bind(CURRENT)
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 /// The columns of a table, as the file has them. Both engines have the same: a test compares them.

@@ -43,7 +43,7 @@ impl SqliteStore {
             bytes: get(&row, "sealed")?,
         };
         let plain = self
-            .key()
+            .keys()
             .unseal(&[organization.as_str(), connection.as_str(), PURPOSE], &sealed)
             .map_err(|error| corrupt("credentials", error))?;
         // A parser's message may quote its input: it is not passed on.
@@ -90,8 +90,8 @@ impl SqliteStore {
         let plain = serde_json::to_vec(&credentials.expose())
             .map(Zeroizing::new)
             .map_err(|_| corrupt("credentials", "cannot be written as JSON"))?;
-        let sealed = self
-            .key()
+        let key = self.sealing_key(write).await?;
+        let sealed = key
             .seal(&[organization.as_str(), connection.as_str(), PURPOSE], &plain)
             .map_err(|error| corrupt("credentials", error))?;
         sql::query(

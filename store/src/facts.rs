@@ -64,7 +64,7 @@ pub struct Facts {
     pub leases: Vec<Lease>,
     /// Processes that have the database open; on a server only.
     pub nodes: Vec<Node>,
-    /// The fingerprint of the master key.
+    /// The fingerprint of the master key that seals.
     pub key_id: String,
 }
 
@@ -135,6 +135,10 @@ impl SqliteStore {
             })
         })?;
         let problems = self.engine().problems(self.read()).await.map_err(failed)?;
+        let key_id: String = sql::query_scalar("SELECT value FROM installation WHERE name = 'master_key'")
+            .fetch_one(self.read())
+            .await
+            .map_err(failed)?;
         let (database_bytes, log_bytes) = self.sizes().await?;
         Ok(Facts {
             rows,
@@ -147,11 +151,11 @@ impl SqliteStore {
             nodes: self.nodes().await?,
             running: get(&jobs, "running")?,
             expired: get(&jobs, "expired")?,
-            key_id: self.key().id().to_owned(),
+            key_id,
         })
     }
 
-    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
         if self.engine() == Engine::Sqlite {
             return Ok(Vec::new());
         }

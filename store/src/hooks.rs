@@ -14,7 +14,7 @@ use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
 /// What is sealed in these rows.
-const PURPOSE: &str = "webhook secrets";
+pub(crate) const PURPOSE: &str = "webhook secrets";
 
 /// A registration at a vendor that serves many connections through one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl SqliteStore {
             bytes: get(&row, "sealed")?,
         };
         let plain = self
-            .key()
+            .keys()
             .unseal(&[organization.as_str(), owner.as_str(), PURPOSE], &sealed)
             .map_err(|error| corrupt("webhook secrets", error))?;
         // A parser's message may quote its input: it is not passed on.
@@ -204,8 +204,8 @@ impl SqliteStore {
         let plain = serde_json::to_vec(secrets)
             .map(Zeroizing::new)
             .map_err(|_| corrupt("webhook secrets", "cannot be written as JSON"))?;
-        let sealed = self
-            .key()
+        let key = self.sealing_key(write).await?;
+        let sealed = key
             .seal(&[organization.as_str(), owner.as_str(), PURPOSE], &plain)
             .map_err(|error| corrupt("webhook secrets", error))?;
         sql::query(

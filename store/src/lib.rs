@@ -42,6 +42,8 @@ mod ports;
 mod quarantine;
 mod queue;
 mod records;
+mod ring;
+mod rotation;
 mod seal;
 mod search;
 mod sql;
@@ -72,6 +74,8 @@ pub use outbound::{
 pub use page::{Page, Paging};
 pub use quarantine::QuarantineFilter;
 pub use records::{RecordFilter, RecordView};
+pub use ring::KeyRing;
+pub use rotation::{Rotated, RotationError};
 pub use seal::{KeyError, MasterKey};
 pub use sync::ports::StoreError;
 

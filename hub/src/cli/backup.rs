@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use connector_sdk::SystemClock;
-use store::{BackupError, MasterKey, OpenError, OpenMode, SqlStore};
+use store::{BackupError, OpenError, OpenMode, SqlStore};
 
 use super::terminal::Terminal;
 use crate::config::{Config, Database, KeySource};
 use crate::failure::Failure;
-use crate::server::open_store;
+use crate::server::{key_ring, open_store};
 
 pub(super) async fn back_up(config: &Config, target: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
     match &config.database {
@@ -48,9 +48,10 @@ pub(super) async fn restore(
     if let Database::Server(_) = &config.database {
         return Err(failure(&BackupError::Server).into());
     }
-    let key = key(config)?;
+    // It must be there: a new one opens no backup.
+    let keys = key_ring(config, false)?;
     let url = config.database.url();
-    let outcome = SqlStore::restore(backup, &url, key, Arc::new(SystemClock), replace).await;
+    let outcome = SqlStore::restore(backup, &url, keys, Arc::new(SystemClock), replace).await;
     let restored = outcome.map_err(|error| failure(&error))?;
     terminal.line(&format!(
         "{} is as it was when the backup was made.",
@@ -66,23 +67,6 @@ pub(super) async fn restore(
     Ok(())
 }
 
-/// The key, which must be there: a new one opens no backup.
-fn key(config: &Config) -> Result<MasterKey, Failure> {
-    match &config.master_key {
-        KeySource::Given(key) => Ok(key.clone()),
-        KeySource::File(path) if path.exists() => MasterKey::load_or_create(path).map_err(|error| {
-            Failure::new(
-                error.to_string(),
-                "let this user read it, or set CONCORD_MASTER_KEY",
-            )
-        }),
-        KeySource::File(path) => Err(Failure::new(
-            format!("the master key {} is missing", path.display()),
-            "put the copy of the key there first, or set CONCORD_MASTER_KEY or CONCORD_MASTER_KEY_FILE",
-        )),
-    }
-}
-
 fn failure(error: &BackupError) -> Failure {
     let remedy = match error {
         BackupError::Exists(_) => {
@@ -94,7 +78,9 @@ fn failure(error: &BackupError) -> Failure {
         }
         BackupError::Io { .. } => "check the path, who may write there, and the room on the disk",
         BackupError::Open(OpenError::InUse(_)) => "stop `concord serve` first",
-        BackupError::Open(OpenError::WrongKey { .. }) => "give the key that the backup was made with",
+        BackupError::Open(OpenError::WrongKey { .. } | OpenError::KeyBetween { .. }) => {
+            "give the key that the backup was made with; a key that was replaced since lies beside the new one"
+        }
         BackupError::Open(_) | BackupError::Store(_) => {
             "run the newest version of Concord on it; `concord doctor` says what is wrong with the database"
         }

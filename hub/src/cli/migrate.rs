@@ -24,6 +24,7 @@ pub(super) async fn copy(
     let source = config.with_database(from)?;
     let mut target = config.with_database(to)?;
     target.master_key = source.master_key.clone();
+    target.next_key = source.next_key.clone();
     // As its server: the lock on the file keeps a running one away, and the copy from being of two moments.
     let old = open_store(&source, OpenMode::Serve).await?;
     let new = open_store(&target, OpenMode::Serve).await?;
@@ -49,6 +50,7 @@ pub(super) async fn copy(
 fn remedy(error: &CopyError) -> &'static str {
     match error {
         CopyError::Direction => "write --from sqlite://path --to postgres://user@host/database",
+        CopyError::KeyBetween => "run `concord key rotate` on the file first, to its end",
         CopyError::NotEmpty(_) => "name a database in which no Concord has been used yet",
         CopyError::Differs { .. } => {
             "report this with the table's name; go on with the old database meanwhile"

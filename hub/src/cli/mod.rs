@@ -1,4 +1,5 @@
-//! The command line: `serve`, `demo`, `migrate`, `backup`, `restore`, `key create`, `connectors`, `doctor`.
+//! The command line: `serve`, `demo`, `migrate`, `backup`, `restore`, `key create`,
+//! `key rotate`, `connectors`, `doctor`.
 
 mod backup;
 mod connectors;
@@ -6,6 +7,7 @@ mod demo;
 mod doctor;
 mod keys;
 mod migrate;
+mod rotate;
 mod serve;
 mod terminal;
 
@@ -93,6 +95,8 @@ enum KeyCommand {
         #[arg(long)]
         organization: Option<String>,
     },
+    /// Replace the master key that seals credentials, beside running servers too. Run it again to go on where it ended.
+    Rotate,
 }
 
 /// Runs the program.
@@ -142,6 +146,9 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> anyhow::Result<ExitCod
             Command::Key {
                 command: KeyCommand::Create { name, organization },
             } => keys::create(&config()?, name, organization.as_deref(), terminal).await?,
+            Command::Key {
+                command: KeyCommand::Rotate,
+            } => rotate::rotate(&config()?, terminal).await?,
             Command::Connectors => connectors::show(terminal)?,
             Command::Doctor => return doctor::examine(config(), terminal).await,
         }

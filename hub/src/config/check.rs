@@ -8,16 +8,18 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::layers::Settings;
-use super::{Config, Database, KeySource, LogFormat};
+use super::{Config, Database, KeySource, LogFormat, usual_next_file};
 use crate::egress::Policy;
 use crate::failure::Failure;
 
 pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
     let database = database(settings)?;
+    let master_key = master_key(settings, &database)?;
     Ok(Config {
         listen: listen(settings)?,
         public_url: public_url(settings)?,
-        master_key: master_key(settings, &database)?,
+        next_key: next_key(settings, &master_key)?,
+        master_key,
         database,
         sync_interval: Duration::from_secs(settings.number("sync_interval_seconds", 1, 86_400)?.into()),
         parallel_jobs: settings.number("parallel_jobs", 1, 256)? as usize,
@@ -72,19 +74,36 @@ fn database(settings: &Settings) -> Result<Database, Failure> {
 }
 
 fn master_key(settings: &Settings, database: &Database) -> Result<KeySource, Failure> {
-    if let Some(text) = settings.text("master_key")? {
-        return MasterKey::from_text(text).map(KeySource::Given).map_err(|_| {
-            settings.wrong(
-                "master_key",
-                "is not 32 bytes as 64 hexadecimal digits or as base64",
-                "make one with `openssl rand -hex 32`",
-            )
-        });
+    if let Some(key) = given_key(settings, "master_key")? {
+        return Ok(key);
     }
     Ok(KeySource::File(match settings.text("master_key_file")? {
         Some(path) => path.into(),
         None => database.usual_key_file(),
     }))
+}
+
+fn next_key(settings: &Settings, first: &KeySource) -> Result<Option<KeySource>, Failure> {
+    if let Some(key) = given_key(settings, "master_key_next")? {
+        return Ok(Some(key));
+    }
+    let file = settings.text("master_key_next_file")?.map(Into::into);
+    let usual = match first {
+        KeySource::File(path) => Some(usual_next_file(path)),
+        KeySource::Given(_) => None,
+    };
+    Ok(file.or(usual).map(KeySource::File))
+}
+
+fn given_key(settings: &Settings, name: &'static str) -> Result<Option<KeySource>, Failure> {
+    let Some(text) = settings.text(name)? else {
+        return Ok(None);
+    };
+    let key = MasterKey::from_text(text).map_err(|_| {
+        let problem = "is not 32 bytes as 64 hexadecimal digits or as base64";
+        settings.wrong(name, problem, "make one with `openssl rand -hex 32`")
+    })?;
+    Ok(Some(KeySource::Given(key)))
 }
 
 fn extra_roots(settings: &Settings) -> Result<Vec<Bytes>, Failure> {

@@ -32,6 +32,8 @@ pub(super) const KEYS: &[Key] = &[
     text("database_url"),
     text("master_key"),
     text("master_key_file"),
+    text("master_key_next"),
+    text("master_key_next_file"),
     number("sync_interval_seconds"),
     number("parallel_jobs"),
     number("max_connections"),

@@ -34,6 +34,8 @@ pub struct Config {
     pub database: Database,
     /// Where the key that seals credentials comes from.
     pub master_key: KeySource,
+    /// Where the key that takes its place comes from, while it does. A file that is not there stands for none.
+    pub next_key: Option<KeySource>,
     /// Between two looks at a connection.
     pub sync_interval: Duration,
     /// Syncs at the same time.
@@ -96,6 +98,13 @@ impl std::fmt::Display for Database {
     }
 }
 
+/// The file of the key that takes the place of the one in this file.
+pub(crate) fn usual_next_file(key: &Path) -> PathBuf {
+    let mut next = key.as_os_str().to_owned();
+    next.push(".next");
+    next.into()
+}
+
 /// Where the master key comes from.
 #[derive(Debug, Clone)]
 pub enum KeySource {
@@ -131,14 +140,17 @@ impl Config {
     pub fn with_database(&self, url: &str) -> Result<Self, Failure> {
         let quoted = toml::Value::String(url.to_owned());
         let other = Self::from_toml(&format!("database_url = {quoted}"))?;
-        let master_key = match &self.master_key {
+        let (master_key, next_key) = match &self.master_key {
             // Not said: it goes with its database.
-            KeySource::File(path) if *path == self.database.usual_key_file() => other.master_key,
-            KeySource::File(_) | KeySource::Given(_) => self.master_key.clone(),
+            KeySource::File(path) if *path == self.database.usual_key_file() => {
+                (other.master_key, other.next_key)
+            }
+            KeySource::File(_) | KeySource::Given(_) => (self.master_key.clone(), self.next_key.clone()),
         };
         Ok(Self {
             database: other.database,
             master_key,
+            next_key,
             ..self.clone()
         })
     }

@@ -234,3 +234,83 @@ async fn what_is_no_whole_backup_or_has_another_key_changes_nothing() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[tokio::test]
+async fn the_log_that_a_killed_server_left_goes_aside_with_its_database_and_never_into_the_restored_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut running, url, key) = serve(folder.path()).await;
+    let key = key.unwrap();
+    concord(folder.path())
+        .args(["backup", "safe.db"])
+        .run(LIMIT)
+        .await
+        .unwrap();
+    let made = |name: &str| {
+        let sent = reqwest::Client::new().post(format!("{url}/v1/api-keys"));
+        sent.bearer_auth(&key).json(&json!({"name": name})).send()
+    };
+    for number in 0..20 {
+        assert!(
+            made(&format!("later {number}"))
+                .await
+                .unwrap()
+                .status()
+                .is_success()
+        );
+    }
+    running.kill().unwrap();
+    let (database, log) = (
+        folder.path().join("concord.db"),
+        folder.path().join("concord.db-wal"),
+    );
+    let left = std::fs::read(&log).unwrap();
+    assert!(!left.is_empty(), "a killed server leaves a log");
+
+    // Over the database with its log: both go aside as one, and can be put back.
+    let said = concord(folder.path())
+        .args(["restore", "safe.db", "--replace"])
+        .run(LIMIT)
+        .await
+        .unwrap();
+    let aside = said
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("What stood there before is ")?
+                .strip_suffix('.')
+        })
+        .unwrap();
+    let (mut restored, url, _) = serve(folder.path()).await;
+    assert_eq!(names(&url, &key).await, BTreeSet::from(["first key".to_owned()]));
+    restored.terminate(STOP).await.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    copy_key(folder.path(), elsewhere.path());
+    let aside = folder.path().join(aside);
+    assert!(!aside.with_extension("db-wal").exists());
+    concord(elsewhere.path())
+        .arg("restore")
+        .arg(&aside)
+        .run(LIMIT)
+        .await
+        .unwrap();
+    let (mut whole, url, _) = serve(elsewhere.path()).await;
+    assert_eq!(
+        names(&url, &key).await.len(),
+        21,
+        "nothing that was acknowledged is missing"
+    );
+    whole.terminate(STOP).await.unwrap();
+
+    // The database was removed and its log was not.
+    std::fs::remove_file(&database).unwrap();
+    std::fs::write(&log, &left).unwrap();
+    concord(folder.path())
+        .args(["restore", "safe.db"])
+        .run(LIMIT)
+        .await
+        .unwrap();
+    let doctor = concord(folder.path()).arg("doctor").run(LIMIT).await.unwrap();
+    assert!(doctor.contains("database: sound"), "{doctor}");
+    let (mut again, url, _) = serve(folder.path()).await;
+    assert_eq!(names(&url, &key).await, BTreeSet::from(["first key".to_owned()]));
+    again.terminate(STOP).await.unwrap();
+}

@@ -24,6 +24,7 @@ mod mirrors;
 mod outbound;
 mod process;
 mod renewal;
+mod rotation;
 mod scenarios;
 mod scene;
 mod server;

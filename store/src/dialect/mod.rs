@@ -33,6 +33,13 @@ macro_rules! fence {
     };
 }
 
+/// The fingerprint of the master key that seals.
+macro_rules! sealing_key {
+    () => {
+        "SELECT value FROM installation WHERE name = 'master_key'"
+    };
+}
+
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
@@ -77,6 +84,14 @@ impl Engine {
         match self {
             Self::Sqlite => sqlite::FENCE,
             Self::Postgres => postgres::FENCE,
+        }
+    }
+
+    /// The fingerprint of the master key that seals, and keeps it so until the commit.
+    pub(crate) const fn sealing_key(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::SEALING_KEY,
+            Self::Postgres => postgres::SEALING_KEY,
         }
     }
 

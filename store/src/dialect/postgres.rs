@@ -26,12 +26,20 @@ pub(super) const CLAIM: &str = concat!(
 /// Whether a fence still stands. The lock keeps other nodes from claiming the job before the commit.
 pub(super) const FENCE: &str = concat!(fence!(), " FOR SHARE");
 
+/// Which master key seals. The lock keeps it from being replaced before the commit, and others from nothing.
+pub(super) const SEALING_KEY: &str = concat!(sealing_key!(), " FOR SHARE");
+
 /// The processes that have this database open, by what they call themselves.
 pub(crate) const NODES: &str = "
     SELECT SUBSTR(application_name, 9) AS name, COUNT(*) AS connections,
         CAST(EXTRACT(EPOCH FROM MIN(backend_start)) * 1000 AS BIGINT) AS since
     FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'concord %'
     GROUP BY application_name ORDER BY since, name";
+
+/// This process's name among [`NODES`].
+pub(crate) fn node() -> String {
+    own_name().split_off("concord ".len())
+}
 
 /// What this process calls itself. PostgreSQL keeps 63 bytes.
 fn own_name() -> String {

@@ -79,3 +79,6 @@ pub(super) const CLAIM: &str = concat!(free_jobs!(), " LIMIT $2");
 
 /// Whether a fence still stands. It does so until the commit: there is one writer.
 pub(super) const FENCE: &str = fence!();
+
+/// Which master key seals. Nobody else writes.
+pub(super) const SEALING_KEY: &str = sealing_key!();

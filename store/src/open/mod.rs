@@ -19,7 +19,7 @@ use crate::column::failed;
 use crate::dialect::{Engine, postgres, sqlite};
 use crate::migrations;
 use crate::outbound;
-use crate::seal::MasterKey;
+use crate::ring::KeyRing;
 use crate::sql::{self, Pool, Row, Tx};
 use crate::write::Write;
 
@@ -36,7 +36,7 @@ struct Inner {
     place: Option<file::Place>,
     writers: Pool,
     readers: Pool,
-    key: MasterKey,
+    keys: KeyRing,
     clock: Arc<dyn Clock>,
     /// Turns with organizations: on a server, those of one node wait for each other here and not there, where each
     /// would keep a connection. Several organizations may share one.
@@ -116,6 +116,16 @@ pub enum OpenError {
         /// The fingerprint of the key that was given.
         given: String,
     },
+    /// Its credentials are sealed with two keys, and one of them is missing.
+    #[error(
+        "the master key is being changed from {before} to {after}, and both are needed until that is done: give both; nothing was changed"
+    )]
+    KeyBetween {
+        /// The fingerprint of the old key.
+        before: String,
+        /// The fingerprint of the new key.
+        after: String,
+    },
     /// The file or its lock cannot be made or read.
     #[error("{path} cannot be opened: {source}")]
     Io {
@@ -139,8 +149,8 @@ impl SqlStore {
     ///
     /// # Errors
     /// When the file is served by another process, sealed with another key, newer than this program, or broken.
-    pub async fn open(url: &str, key: MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_with(url, key, clock, Options::default()).await
+    pub async fn open(url: &str, keys: impl Into<KeyRing>, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(url, keys, clock, Options::default()).await
     }
 
     /// [`SqlStore::open`] with options.
@@ -149,7 +159,7 @@ impl SqlStore {
     /// As there.
     pub async fn open_with(
         url: &str,
-        key: MasterKey,
+        keys: impl Into<KeyRing>,
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, OpenError> {
@@ -164,7 +174,7 @@ impl SqlStore {
             place,
             writers,
             readers,
-            key,
+            keys: keys.into(),
             clock,
             turns: std::array::from_fn(|_| Arc::default()),
             bells: Bells::alone(),
@@ -179,7 +189,7 @@ impl SqlStore {
         let store = Self {
             inner: Arc::new(store),
         };
-        store.check_key().await?;
+        store.check_keys(options.mode).await?;
         if options.mode == OpenMode::Serve && store.engine() == Engine::Sqlite {
             store.take_over().await?;
         }
@@ -215,6 +225,12 @@ impl SqlStore {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.engine() == Engine::Postgres
+    }
+
+    /// Whether no other process can serve the database as long as this store is open.
+    pub(crate) fn is_alone(&self) -> bool {
+        let place = self.inner.place.as_ref();
+        place.is_some_and(|place| place.lock.is_some())
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -274,8 +290,8 @@ impl SqlStore {
         self.inner.clock.now_ms()
     }
 
-    pub(crate) fn key(&self) -> &MasterKey {
-        &self.inner.key
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.inner.keys
     }
 
     /// The file, if the database is one.
@@ -294,30 +310,6 @@ impl SqlStore {
     #[must_use]
     pub fn subscribe_jobs(&self) -> watch::Receiver<u64> {
         self.inner.bells.jobs()
-    }
-
-    /// Refuses a key that did not seal what is in the database; the first key is the right one.
-    async fn check_key(&self) -> Result<(), OpenError> {
-        let mut write = self.write().await?;
-        sql::query(
-            "INSERT INTO installation (name, value) VALUES ('master_key', $1) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(self.inner.key.id())
-        .execute(write.conn())
-        .await
-        .map_err(failed)?;
-        let expected: String = sql::query_scalar("SELECT value FROM installation WHERE name = 'master_key'")
-            .fetch_one(write.conn())
-            .await
-            .map_err(failed)?;
-        write.commit().await?;
-        if expected == self.inner.key.id() {
-            return Ok(());
-        }
-        Err(OpenError::WrongKey {
-            expected,
-            given: self.inner.key.id().to_owned(),
-        })
     }
 
     /// Releases what an earlier process held. It is dead: this one has the lock. The tokens rise, so that nothing

@@ -19,3 +19,4 @@ pub use secrets::EndpointSecret;
 
 pub(crate) use deliveries::sweep;
 pub(crate) use lease::release_all;
+pub(crate) use secrets::PURPOSE as SECRET_PURPOSE;

@@ -13,7 +13,7 @@ use crate::sql::{self, Row};
 use crate::write::Write;
 
 /// What is sealed in these rows.
-const PURPOSE: &str = "webhook secret";
+pub(crate) const PURPOSE: &str = "webhook secret";
 
 /// A secret of an endpoint. Deliberately without `Debug`.
 #[derive(Clone)]
@@ -127,8 +127,8 @@ impl SqliteStore {
             &number.to_string(),
             PURPOSE,
         ];
-        let sealed = self
-            .key()
+        let key = self.sealing_key(write).await?;
+        let sealed = key
             .seal(&place, secret.as_bytes())
             .map_err(|error| corrupt("webhook secret", error))?;
         sql::query(
@@ -168,7 +168,7 @@ impl SqliteStore {
             PURPOSE,
         ];
         let plain = self
-            .key()
+            .keys()
             .unseal(&place, &sealed)
             .map_err(|error| corrupt("webhook secret", error))?;
         let text = std::str::from_utf8(&plain).map_err(|_| corrupt("webhook secret", "not text"))?;

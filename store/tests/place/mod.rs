@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use connector_sdk::SystemClock;
-use store::{Durability, MasterKey, OpenError, OpenMode, Options, SqlStore};
+use store::{Durability, KeyRing, MasterKey, OpenError, OpenMode, Options, SqlStore};
 use tempfile::TempDir;
 use testkit::harness::Database;
 
@@ -45,7 +45,11 @@ impl Place {
         MasterKey::load_or_create(&self.folder.path().join("concord.key")).unwrap()
     }
 
-    pub(crate) async fn try_open(&self, key: MasterKey, mode: OpenMode) -> Result<SqlStore, OpenError> {
+    pub(crate) async fn try_open(
+        &self,
+        key: impl Into<KeyRing>,
+        mode: OpenMode,
+    ) -> Result<SqlStore, OpenError> {
         let options = Options {
             mode,
             durability: Durability::ProcessOnly,
@@ -55,7 +59,7 @@ impl Place {
         SqlStore::open_with(&self.url(), key, Arc::new(SystemClock), options).await
     }
 
-    pub(crate) async fn open_with_key(&self, key: MasterKey) -> SqlStore {
+    pub(crate) async fn open_with_key(&self, key: impl Into<KeyRing>) -> SqlStore {
         self.try_open(key, OpenMode::Serve).await.unwrap()
     }
 

@@ -149,14 +149,23 @@ async fn insert(
             .push_bind(due_at);
     });
     insert.push(
-        " ON CONFLICT (organization_id, source, delivery_id, route_key) WHERE delivery_id IS NOT NULL DO NOTHING
-         RETURNING id",
+        " ON CONFLICT (organization_id, source, delivery_id, route_key) WHERE delivery_id IS NOT NULL DO NOTHING",
     );
-    let stored = insert
+    let done = insert
         .build()
-        .fetch_all(write.conn())
+        .execute(write.conn())
         .await
         .map_err(refused("one of the new webhooks"))?;
+    if usize::try_from(done.rows_affected()) == Ok(rows.len()) {
+        taken.extend(rows.iter().map(|(row, _)| row.id.as_str().to_owned()));
+        return Ok(());
+    }
+    // Doubles are rare: only then is it asked which ones were written.
+    let mut find = QueryBuilder::new("SELECT id FROM inbox WHERE organization_id");
+    find.push_in(rows.iter().map(|(row, _)| row.organization.as_str()));
+    find.push(" AND id")
+        .push_in(rows.iter().map(|(row, _)| row.id.as_str()));
+    let stored = find.build().fetch_all(write.conn()).await.map_err(failed)?;
     for row in &stored {
         taken.insert(get(row, "id")?);
     }
@@ -222,8 +231,8 @@ pub(crate) async fn drop_of(
 }
 
 impl SqliteStore {
-    /// Writes webhooks in one transaction, with a job for each connection that they concern unless one waits already:
-    /// a job that has begun may have looked past them. Answers for each, in their order.
+    /// Writes webhooks in one transaction, with a job for each connection that they concern unless one waits already
+    /// (a job that has begun may have looked past them) or it is paused. Answers for each, in their order.
     ///
     /// # Errors
     /// When the database fails; then none of them is written.
@@ -258,7 +267,8 @@ impl SqliteStore {
         }
         // In one order here, too.
         for (connection, row) in waking {
-            queue::enqueue(&mut write, &row.organization, &job(row, connection, now), now).await?;
+            let job = job(row, connection, now);
+            queue::enqueue_unless_paused(&mut write, &row.organization, &job, now).await?;
         }
         let receipts = order
             .iter()
@@ -300,12 +310,16 @@ impl SqliteStore {
     /// When the database fails.
     pub async fn due_inboxes(&self, now_ms: i64) -> Result<Vec<(OrganizationId, ConnectionId)>, StoreError> {
         let rows = sql::query(
-            "SELECT DISTINCT i.organization_id, i.connection_id FROM inbox i
-             JOIN connections c ON c.organization_id = i.organization_id AND c.id = i.connection_id
-             WHERE i.state = 'waiting' AND i.due_at <= $1 AND c.health <> 'paused'
+            "SELECT c.organization_id, c.id FROM connections c
+             WHERE c.health <> 'paused'
+                AND EXISTS (
+                    SELECT 1 FROM inbox i
+                    WHERE i.organization_id = c.organization_id AND i.connection_id = c.id AND i.state = 'waiting'
+                        AND i.due_at <= $1
+                )
                 AND NOT EXISTS (
                     SELECT 1 FROM jobs j
-                    WHERE j.organization_id = i.organization_id AND j.lane = i.connection_id AND j.name = 'inbox'
+                    WHERE j.organization_id = c.organization_id AND j.lane = c.id AND j.name = 'inbox'
                         AND (j.state IN ('queued', 'running') OR (j.state = 'failed' AND j.finished_at > $2))
                 )",
         )
@@ -314,9 +328,7 @@ impl SqliteStore {
         .fetch_all(self.read())
         .await
         .map_err(failed)?;
-        all(&rows, |row| {
-            Ok((id(row, "organization_id")?, id(row, "connection_id")?))
-        })
+        all(&rows, |row| Ok((id(row, "organization_id")?, id(row, "id")?)))
     }
 
     /// How much waits, of all organizations.
@@ -325,8 +337,17 @@ impl SqliteStore {
     /// When the database fails.
     pub async fn inbox_depth(&self) -> Result<InboxDepth, StoreError> {
         let row = sql::query(
-            "SELECT COUNT(*) AS waiting, MIN(received_at) AS oldest,
-                (SELECT COUNT(*) FROM inbox p WHERE p.state = 'parked') AS parked
+            // The oldest is found connection by connection: however many wait, few rows are read.
+            "SELECT COUNT(*) AS waiting,
+                (SELECT COUNT(*) FROM inbox p WHERE p.state = 'parked') AS parked,
+                (SELECT MIN(first.received_at) FROM (
+                    SELECT (
+                        SELECT i.received_at FROM inbox i
+                        WHERE i.organization_id = c.organization_id AND i.connection_id = c.id AND i.state = 'waiting'
+                        ORDER BY i.id LIMIT 1
+                    ) AS received_at
+                    FROM connections c
+                ) AS first) AS oldest
              FROM inbox WHERE state = 'waiting'",
         )
         .fetch_one(self.read())

@@ -11,6 +11,27 @@ use crate::dialect::ANYTHING_TO_CLAIM;
 use crate::sql::{self, Row};
 use crate::write::Write;
 
+/// A new job from where `$from` finds its values, or the identical one that waits, at the earlier of the two times.
+macro_rules! enqueue {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO jobs
+                (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at, head_start_ms) ",
+            $from,
+            " ON CONFLICT (organization_id, task) WHERE state = 'queued' DO UPDATE
+             SET run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
+             RETURNING id"
+        )
+    };
+}
+
+const ENQUEUE: &str = enqueue!("VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8)");
+/// A job for a connection that is paused would be claimed, do nothing and end: two transactions for each that came in.
+const ENQUEUE_UNLESS_PAUSED: &str = enqueue!(
+    "SELECT $1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8
+     WHERE NOT EXISTS (SELECT 1 FROM connections WHERE organization_id = $1 AND id = $5 AND health = 'paused')"
+);
+
 /// Enqueues work, or joins an identical job that waits: for its first run, or for another attempt. The earlier of
 /// the two times holds. Answers with the id of the job that will do it.
 pub(crate) async fn enqueue(
@@ -19,26 +40,44 @@ pub(crate) async fn enqueue(
     job: &NewJob,
     now: i64,
 ) -> Result<String, StoreError> {
-    let id = sql::query_scalar(
-        "INSERT INTO jobs
-            (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at, head_start_ms)
-         VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8)
-         ON CONFLICT (organization_id, task) WHERE state = 'queued' DO UPDATE
-         SET run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
-         RETURNING id",
-    )
-    .bind(organization.as_str())
-    .bind(job.id.as_str())
-    .bind(document(&job.task)?)
-    .bind(job.task.name())
-    .bind(job.task.lane())
-    .bind(job.run_at)
-    .bind(now)
-    .bind(job.task.head_start_ms())
-    .fetch_one(write.conn())
-    .await
-    .map_err(refused(job.id.as_str()))?;
-    write.wake_workers();
+    let id = insert(write, ENQUEUE, organization, job, now).await?;
+    id.ok_or_else(|| StoreError::Stale(job.id.to_string()))
+}
+
+/// The same, where the connection that the job is for is not paused: then nothing is enqueued, and whoever resumes it
+/// finds what waits.
+pub(crate) async fn enqueue_unless_paused(
+    write: &mut Write,
+    organization: &OrganizationId,
+    job: &NewJob,
+    now: i64,
+) -> Result<(), StoreError> {
+    insert(write, ENQUEUE_UNLESS_PAUSED, organization, job, now).await?;
+    Ok(())
+}
+
+async fn insert(
+    write: &mut Write,
+    statement: &'static str,
+    organization: &OrganizationId,
+    job: &NewJob,
+    now: i64,
+) -> Result<Option<String>, StoreError> {
+    let id = sql::query_scalar(statement)
+        .bind(organization.as_str())
+        .bind(job.id.as_str())
+        .bind(document(&job.task)?)
+        .bind(job.task.name())
+        .bind(job.task.lane())
+        .bind(job.run_at)
+        .bind(now)
+        .bind(job.task.head_start_ms())
+        .fetch_optional(write.conn())
+        .await
+        .map_err(refused(job.id.as_str()))?;
+    if id.is_some() {
+        write.wake_workers();
+    }
     Ok(id)
 }
 

@@ -13,8 +13,8 @@ use crate::work::{Work, gist};
 #[cfg(test)]
 mod tests;
 
-/// Values kept per link; the oldest go.
-const MOST: usize = 64;
+/// Marks kept per link, one or two for each value; the oldest go.
+const MOST: usize = 128;
 
 impl Work {
     /// Remembers what an update sent that may take effect until then.
@@ -22,7 +22,7 @@ impl Work {
         let projected = scene.project(&intent.sent);
         let sent = intent.changed.iter();
         let traits = &mut self.link.traits;
-        let sent = sent.map(|path| mark(path, projected.get(path)));
+        let sent = sent.flat_map(|path| marks(path, projected.get(path)));
         traits.late.extend(sent);
         let excess = traits.late.len().saturating_sub(MOST);
         traits.late.drain(..excess);
@@ -45,29 +45,36 @@ impl Work {
         }
         let start = |content: &Content| series::time_field(&content.fields, "start");
         let snapshots = &self.link.snapshots;
-        let unmoved = start(&snapshots.remote) == start(remote) && start(&snapshots.hub) == start(remote);
+        let sides = [&snapshots.remote, &snapshots.hub, remote];
+        let unmoved = sides.iter().all(|side| start(side) == start(remote));
+        let alone = sides.iter().all(|side| side.overrides.is_empty());
         let changed = snapshots.remote.differences(remote);
         if changed.is_empty() {
             return aside;
         }
         // A start takes its overrides' keys along: that is left to the merge.
         let ours = changed.into_iter().filter(|path| {
-            (unmoved || (path.part.is_master() && path.field != "start"))
-                && traits.late.contains(&mark(path, remote.get(path)))
+            (unmoved || alone || (path.part.is_master() && path.field != "start"))
+                && marks(path, remote.get(path))
+                    .iter()
+                    .any(|mark| traits.late.contains(mark))
         });
         let ours: Vec<FieldPath> = ours.collect();
         let guarded = scene.capability.conditional == Conditional::Version;
         let hub = scene.hub_side(&self.link, &self.record);
         for path in ours {
             let value = remote.get(&path).cloned();
-            // Each update takes effect once: what says the same a second time is no longer that update.
             let late = &mut self.link.traits.late;
-            if let Some(at) = late.iter().position(|sent| *sent == mark(&path, value.as_ref())) {
-                late.remove(at);
+            let as_sent = late.contains(&fingerprint(&path, value.as_ref()));
+            // Each update takes effect once: what says the same a second time is no longer that update.
+            for mark in marks(&path, value.as_ref()) {
+                if let Some(at) = late.iter().position(|sent| *sent == mark) {
+                    late.remove(at);
+                }
             }
             let own = hub.get(&path);
             // The provider may put what it was sent in words of its own: the hub's say the same.
-            let in_other_words = own != value.as_ref() && gist_of(own) == gist_of(value.as_ref());
+            let in_other_words = !as_sent && gist_of(own) == gist_of(value.as_ref());
             if in_other_words || (!guarded && own != value.as_ref()) {
                 aside.push(set_aside(&path, &hub, value.clone()));
             }
@@ -93,9 +100,14 @@ impl Work {
     }
 }
 
-/// A value's meaning: what a provider makes of what it was sent is recognised too.
-fn mark(path: &FieldPath, value: Option<&Value>) -> u64 {
-    fingerprint(path, gist_of(value).as_ref())
+/// What a value is recognised by: its words, and its meaning where a provider may put that in others.
+fn marks(path: &FieldPath, value: Option<&Value>) -> Vec<u64> {
+    let mut marks = vec![fingerprint(path, value)];
+    let gist = fingerprint(path, gist_of(value).as_ref());
+    if gist != marks[0] {
+        marks.push(gist);
+    }
+    marks
 }
 
 fn gist_of(value: Option<&Value>) -> Option<Value> {

@@ -92,8 +92,11 @@ const FIXED_SHORT_SEEDS: &[u64] = &[
     // An object under a create's own name that was deleted before it was looked for; a shortened series that said no
     // more of an occurrence that was cancelled beyond its end; a late update in the provider's own words; a node that died
     // between closing an update in doubt and expecting it; an account's own words about an occurrence beyond the end; what
-    // was given up with the copy that alone was to have it (an excuse).
-    1_067_324, 1_034_412, 2_011_084, 3_024_958, 3_053_826, 3_056_851,
+    // was given up with the copy that alone was to have it (an excuse); an edit at a provider without versions that only a
+    // node without its lease had read when another wrote (an excuse); a late update that moved the start; one whose words
+    // the hub has changed since.
+    1_067_324, 1_034_412, 2_011_084, 3_024_958, 3_053_826, 3_056_851, 3_257_155, 3_336_291, 3_352_849,
+    3_383_185,
 ];
 
 /// The same, found by the runs of landings.

@@ -158,6 +158,27 @@ fn what_the_provider_makes_of_what_it_was_sent_is_recognised_and_kept_once() {
 }
 
 #[test]
+fn what_was_sent_is_behind_words_that_the_hub_has_since_changed() {
+    let scene = scene(Options::WHOLE);
+    let noted = |html: &str| {
+        with(
+            titled("standup"),
+            "description",
+            json!({"text": "bring cake", "html": html}),
+        )
+    };
+    let (sent, now) = (noted("<p>bring cake</p>"), noted("<p><b>bring cake</b></p>"));
+    let mut work = written(&titled("standup"), now);
+    work.expect_late(&scene, &update(sent.clone(), paths(&["description"])), NOW_MS + 1);
+    assert_eq!(work.pass_late(&scene, &sent), []);
+    assert_eq!(
+        work.link.snapshots.hub, sent,
+        "the other markup is still to be sent"
+    );
+    assert_eq!(work.link.snapshots.remote, sent);
+}
+
+#[test]
 fn each_value_takes_effect_once() {
     let scene = scene(VERSIONLESS);
     let mut work = written(&titled("standup"), titled("retro"));
@@ -193,6 +214,34 @@ fn an_occurrence_is_recognised_where_the_series_stands_still() {
     work.pass_late(&scene, &sent);
     assert_eq!(work.link.snapshots.remote, sent);
     assert_eq!(work.link.snapshots.hub, sent);
+}
+
+#[test]
+fn a_start_is_recognised_where_no_occurrence_goes_along() {
+    let scene = scene(Options::WHOLE);
+    let (before, sent) = (weekly(9, None), weekly(10, None));
+    let mut work = written(&before, before.clone());
+    work.expect_late(
+        &scene,
+        &update(sent.clone(), paths(&["start", "end"])),
+        NOW_MS + 1,
+    );
+    work.pass_late(&scene, &sent);
+    assert_eq!(work.link.snapshots.remote, sent);
+    assert_eq!(work.link.snapshots.hub, sent);
+    // Each side may know one of its own.
+    let known = weekly(9, Some(json!({"title": "demo"})));
+    for (hub, there) in [(&known, &before), (&before, &known)] {
+        let mut work = written(there, before.clone());
+        work.link.snapshots.hub = hub.clone();
+        work.expect_late(
+            &scene,
+            &update(sent.clone(), paths(&["start", "end"])),
+            NOW_MS + 1,
+        );
+        work.pass_late(&scene, &sent);
+        assert_eq!(work.link.snapshots.remote.fields["start"], before.fields["start"]);
+    }
 }
 
 #[test]

@@ -14,6 +14,15 @@ const ROLE: &str = "concord";
 /// Whom the server runs as when the tests run as root, which PostgreSQL refuses to be.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
+/// Whether a server waits for its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// It does not: tests are about what it says, not about power cuts.
+    Ignored,
+    /// It does, as one that holds people's data: for measurements.
+    Awaited,
+}
+
 /// A server's folder: its data and its socket.
 pub(super) struct Cluster {
     folder: PathBuf,
@@ -66,17 +75,18 @@ impl Cluster {
     }
 
     /// The server's program; it dies with the one that starts it where that is wanted.
-    pub(super) fn server(&self, tied: bool) -> Program {
+    pub(super) fn server(&self, tied: bool, disk: Disk) -> Program {
         let settings = [
             "listen_addresses=",
-            "fsync=off",
-            "full_page_writes=off",
             "max_connections=200",
-            "shared_buffers=64MB",
             // Waiting for a lock that will not come is found out soon.
             "deadlock_timeout=200ms",
             "log_min_messages=warning",
         ];
+        let of_disk = match disk {
+            Disk::Ignored => ["fsync=off", "full_page_writes=off", "shared_buffers=64MB"],
+            Disk::Awaited => ["fsync=on", "synchronous_commit=on", "shared_buffers=256MB"],
+        };
         let mut program = Program::new("setpriv");
         if tied {
             program = program.args(["--pdeathsig", "KILL"]);
@@ -90,7 +100,7 @@ impl Cluster {
             .arg(self.data())
             .arg("-k")
             .arg(&self.folder);
-        for setting in settings {
+        for setting in settings.into_iter().chain(of_disk) {
             program = program.args(["-c", setting]);
         }
         program

@@ -2,7 +2,7 @@
 //! ([`Database`]), or a whole server of its own for tests that take it down ([`Postgres`]).
 //!
 //! Debian's package is used where `scripts/setup` put it. The servers listen on a socket in their folder and on no
-//! port; they do not wait for the disk.
+//! port; unless they are asked to, they do not wait for the disk.
 
 mod cluster;
 mod shared;
@@ -13,14 +13,15 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::process::RunningProgram;
-pub use cluster::version;
 use cluster::{Cluster, START_LIMIT};
+pub use cluster::{Disk, version};
 pub use shared::Database;
 
 /// A private server. Dropping it kills it and deletes its folder; it dies with the test's process, however that ends.
 pub struct Postgres {
     // Dropped before the folder that it writes to.
     process: Option<RunningProgram>,
+    disk: Disk,
     cluster: Cluster,
     _folder: TempDir,
 }
@@ -31,10 +32,19 @@ impl Postgres {
     /// # Errors
     /// When PostgreSQL is not installed (the message says `run scripts/setup`) or does not come up.
     pub async fn start() -> Result<Self> {
+        Self::start_on(Disk::Ignored).await
+    }
+
+    /// The same, and whether it waits for its disk.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_on(disk: Disk) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("concord-postgres-").tempdir()?;
         let cluster = Cluster::make(folder.path())?;
         let mut server = Self {
             process: None,
+            disk,
             cluster,
             _folder: folder,
         };
@@ -47,7 +57,7 @@ impl Postgres {
     /// # Errors
     /// When it does not come up.
     pub async fn go_up(&mut self) -> Result<()> {
-        let mut process = self.cluster.server(true).start()?;
+        let mut process = self.cluster.server(true, self.disk).start()?;
         let ready = |line: &str| line.contains("ready to accept connections").then_some(());
         process
             .wait_for_line(START_LIMIT, ready)

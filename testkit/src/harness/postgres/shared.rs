@@ -16,7 +16,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use connector_sdk::SystemClock;
 use store::{MasterKey, SqlStore};
 
-use super::cluster::{Cluster, START_LIMIT, version};
+use super::cluster::{Cluster, Disk, START_LIMIT, version};
 
 /// Stops the server when nobody holds the lock now, and nobody does some seconds later. While it does so it holds the
 /// lock alone: whoever comes waits, finds no server, and makes one. `$1` is the folder, the rest the server's command.
@@ -147,7 +147,7 @@ fn make(folder: &Path) -> Result<()> {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::DirBuilder::new().mode(0o700).create(folder)?;
     let cluster = Cluster::make(folder)?;
-    let server = cluster.server(true);
+    let server = cluster.server(true, Disk::Ignored);
     Command::new("setsid")
         .args(["sh", "-c", KEEPER, "keeper"])
         .arg(folder)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use connector_sdk::{RemoteId, RemoteVersion};
+use connector_sdk::{RemoteId, Target};
 use model::{Content, FieldPath, IntentId, PartKey, series};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::objects::Raw;
 use super::quirks::Mails;
 use super::state::State;
 
@@ -52,7 +53,8 @@ pub struct HubWrite {
     pub invited_unseen: bool,
     /// Whether it took effect long after the connector had given it up for lost.
     pub late: bool,
-    /// Whether it named another version than the one it met, and the provider did not mind.
+    /// Whether it named another version than the one it met, and the provider did not mind; where there are no versions,
+    /// whether what it was made from said something else than what it met.
     pub blind: bool,
 }
 
@@ -66,15 +68,23 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
-    /// The record that an object belongs to, before a write that named this version of the object.
+    /// The record that an object belongs to, before a write to this target.
     pub(super) fn of(
         state: &mut State,
         shelf: &str,
         record: &str,
-        (id, named): (&RemoteId, Option<&RemoteVersion>),
+        (id, target): (&RemoteId, &Target),
     ) -> Self {
         let met = state.shelf(shelf).objects.get(id);
-        let blind = met.is_some_and(|met| named.is_some() && met.object.version.as_ref() != named);
+        let blind = met.is_some_and(|met| {
+            let (there, named) = (&met.object.version, &target.version);
+            let other_words = there.is_none()
+                && target
+                    .raw
+                    .as_ref()
+                    .is_some_and(|raw| says_else(raw, &met.object.raw));
+            (named.is_some() && there != named) || other_words
+        });
         let content = state.truth.content(shelf, record);
         let notes = state.shelf(shelf).notes.get(record);
         Self {
@@ -161,6 +171,12 @@ pub(super) fn note(
         late: false,
         blind: earlier.blind,
     });
+}
+
+/// Whether two objects as they were read differ in what they say.
+fn says_else(one: &[u8], other: &[u8]) -> bool {
+    let content = |raw: &[u8]| serde_json::from_slice::<Raw>(raw).ok().map(|raw| raw.content);
+    content(one) != content(other)
 }
 
 /// Whether somebody is invited to this part.

@@ -160,7 +160,7 @@ fn update(
         (Some(series), None) => series.series.0.clone(),
         (None, None) => return Err(not_found("push.update")),
     };
-    let earlier = Earlier::of(state, shelf, &record, (&id, target.version.as_ref()));
+    let earlier = Earlier::of(state, shelf, &record, (&id, target));
     let (content, named) = if state.quirks.whole_put {
         replaced(state, shelf, &id, write, (target, content, changed))
     } else {
@@ -228,7 +228,7 @@ fn delete(
         (None, Some(series)) if instances => series.series.0.clone(),
         (None, _) => return Ok(Applied::Gone),
     };
-    let earlier = Earlier::of(state, shelf, &record, (&id, target.version.as_ref()));
+    let earlier = Earlier::of(state, shelf, &record, (&id, target));
     if id.0 == record {
         state.bury(shelf, &record);
     }

@@ -25,16 +25,16 @@ impl InboxPort for Nowhere {
 }
 
 /// Serves until it is killed. The connection is paused: what is measured is the way in, as it is for the others.
-pub(crate) async fn serve(folder: &Path, stores: bool) -> Result<()> {
+pub(crate) async fn serve(folder: &Path, database: Option<&str>, stores: bool) -> Result<()> {
     let provider = MemoryProvider::new(Options {
         webhook: WebhookProof::Signed,
         ..Options::WHOLE
     });
     provider.add_collection("work", "Work");
-    let text = format!(
-        "listen = \"127.0.0.1:0\"\ndatabase_url = \"sqlite://{}\"\nsync_interval_seconds = 3600\n",
-        folder.join("concord.db").display()
-    );
+    let file = format!("sqlite://{}", folder.join("concord.db").display());
+    let database = database.unwrap_or(&file);
+    let text =
+        format!("listen = \"127.0.0.1:0\"\ndatabase_url = \"{database}\"\nsync_interval_seconds = 3600\n");
     let mut make = Make {
         connectors: vec![Arc::new(MemoryConnector::named("memory", provider))],
         ..Make::default()

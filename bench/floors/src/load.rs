@@ -1,4 +1,4 @@
-//! Clients: each keeps a connection, signs and sends, and sends the next when the last is answered.
+//! Clients: each keeps a connection, signs and sends, and sends the next when the last is answered, or at its time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,16 @@ use tokio::net::TcpStream;
 const WARM_UP: Duration = Duration::from_millis(500);
 /// About so long is a body.
 const BODY_BYTES: usize = 1_024;
+
+/// When the next is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// When the last is answered.
+    Closed,
+    /// So many each second from all clients together, whether or not the last is answered in time: what waits behind a
+    /// slow answer is counted from when it was to be sent.
+    PerSecond(u32),
+}
 
 /// What came out.
 #[derive(Clone)]
@@ -49,12 +59,14 @@ pub(crate) async fn run(
     secret: &str,
     clients: usize,
     lasting: Duration,
+    pace: Pace,
 ) -> Result<Run> {
     let number = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
     let tasks: Vec<_> = (0..clients)
-        .map(|_| {
+        .map(|place| {
             let client = Client {
+                schedule: Schedule::of(pace, place, clients),
                 address: address.to_owned(),
                 path: path.to_owned(),
                 secret: WebhookSecret::new(secret),
@@ -77,7 +89,36 @@ pub(crate) async fn run(
     })
 }
 
+/// When one client sends.
+#[derive(Clone, Copy)]
+struct Schedule {
+    /// After the beginning.
+    first: Duration,
+    /// From one to the next; `None` when each waits for the answer to the last.
+    every: Option<Duration>,
+}
+
+impl Schedule {
+    /// Clients take turns evenly.
+    fn of(pace: Pace, place: usize, clients: usize) -> Self {
+        match pace {
+            Pace::Closed => Self {
+                first: Duration::ZERO,
+                every: None,
+            },
+            Pace::PerSecond(rate) => {
+                let one = Duration::from_secs(1) / rate.max(1);
+                Self {
+                    first: one * u32::try_from(place).unwrap_or_default(),
+                    every: Some(one * u32::try_from(clients).unwrap_or(1)),
+                }
+            }
+        }
+    }
+}
+
 struct Client {
+    schedule: Schedule,
     address: String,
     path: String,
     secret: WebhookSecret,
@@ -91,10 +132,19 @@ impl Client {
         let mut took = Vec::with_capacity(100_000);
         let mut buffer = vec![0; 4_096];
         let filler = "x".repeat(BODY_BYTES - 120);
+        let mut due = begun + self.schedule.first;
         loop {
             let number = self.number.fetch_add(1, Ordering::Relaxed);
             let request = self.request(number, &filler)?;
-            let sent = Instant::now();
+            let sent = match self.schedule.every {
+                None => Instant::now(),
+                Some(every) => {
+                    tokio::time::sleep_until(due.into()).await;
+                    let appointed = due;
+                    due += every;
+                    appointed
+                }
+            };
             stream.write_all(&request).await?;
             answered(&mut stream, &mut buffer).await?;
             let elapsed = begun.elapsed();

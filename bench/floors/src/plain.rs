@@ -1,4 +1,4 @@
-//! What a careful and a plain hand would write: a bare table, no signatures, no doubles, no jobs.
+//! What a careful and a plain hand would write, on SQLite: a bare table, no signatures, no doubles, no jobs.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use tokio::sync::{mpsc, oneshot};
 
 /// Rows of one transaction, as in Concord.
-const BATCH: usize = 512;
+pub(crate) const BATCH: usize = 512;
 /// Rows of one statement; few sizes, so that each is prepared once.
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
@@ -38,7 +38,8 @@ async fn open(folder: &Path, connections: u32) -> Result<SqlitePool> {
     Ok(pool)
 }
 
-async fn serve(router: Router) -> Result<()> {
+/// Serves until it is killed.
+pub(crate) async fn serve(router: Router) -> Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let secret = connector_sdk::signature::standard_webhooks::secret([1; 32]);
     println!("ready {} /hook {}", listener.local_addr()?, secret.expose());
@@ -47,11 +48,30 @@ async fn serve(router: Router) -> Result<()> {
 }
 
 type Waiting = (Bytes, oneshot::Sender<bool>);
+/// The way to whoever writes.
+pub(crate) type Queue = mpsc::Sender<Waiting>;
+
+/// What waits to be written, and the way there.
+pub(crate) fn waiting() -> (Queue, mpsc::Receiver<Waiting>) {
+    mpsc::channel(4_096)
+}
+
+/// Hands a body on and waits until it is written.
+pub(crate) async fn enqueue(queue: &Queue, body: Bytes) -> StatusCode {
+    let (answer, answered) = oneshot::channel();
+    if queue.send((body, answer)).await.is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    match answered.await {
+        Ok(true) => StatusCode::OK,
+        Ok(false) | Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
 
 /// One transaction per batch of what waits.
 pub(crate) async fn group(folder: &Path) -> Result<()> {
     let pool = open(folder, 1).await?;
-    let (queue, mut waiting) = mpsc::channel::<Waiting>(4_096);
+    let (queue, mut waiting) = waiting();
     tokio::spawn(async move {
         let mut batch: Vec<Waiting> = Vec::with_capacity(BATCH);
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
@@ -61,16 +81,7 @@ pub(crate) async fn group(folder: &Path) -> Result<()> {
             }
         }
     });
-    let handler = async |State(queue): State<mpsc::Sender<Waiting>>, body: Bytes| {
-        let (answer, answered) = oneshot::channel();
-        if queue.send((body, answer)).await.is_err() {
-            return StatusCode::SERVICE_UNAVAILABLE;
-        }
-        match answered.await {
-            Ok(true) => StatusCode::OK,
-            Ok(false) | Err(_) => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    };
+    let handler = async |State(queue): State<Queue>, body: Bytes| enqueue(&queue, body).await;
     serve(Router::new().route("/hook", post(handler)).with_state(queue)).await
 }
 

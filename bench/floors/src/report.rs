@@ -6,25 +6,34 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::load::Run;
+use crate::subject::StoreKind;
 
 const BEGIN: &str = "<!-- ingest: begin -->";
 const END: &str = "<!-- ingest: end -->";
 
 /// One line of the table.
 pub(crate) struct Row {
-    pub(crate) title: &'static str,
+    pub(crate) store: StoreKind,
+    pub(crate) title: String,
     pub(crate) clients: usize,
     pub(crate) run: Run,
 }
 
 /// The rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut table = String::from("| | clients | per second | p50 | p99 |\n|---|---:|---:|---:|---:|\n");
-    for Row { title, clients, run } in rows {
+    let mut table =
+        String::from("| | store | clients | per second | p50 | p99 |\n|---|---|---:|---:|---:|---:|\n");
+    for Row {
+        store,
+        title,
+        clients,
+        run,
+    } in rows
+    {
         // Writing into a string does not fail.
         let _ = writeln!(
             table,
-            "| {title} | {clients} | {:.0} | {:.2} ms | {:.2} ms |",
+            "| {title} | {store} | {clients} | {:.0} | {:.2} ms | {:.2} ms |",
             run.per_second, run.p50_ms, run.p99_ms
         );
     }

@@ -1,5 +1,7 @@
 //! One delivery from its first byte to its answer.
 
+use std::time::{Duration, Instant};
+
 use axum::extract::{Path, Request, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
@@ -13,8 +15,10 @@ use hmac::{Hmac, Mac as _};
 use model::{ConnectionId, InboundId, JobId};
 use sha2::{Digest as _, Sha256};
 use store::{HookOwner, NewInbound, Receipt};
+use tokio::time::timeout;
 
 use super::body::Unread;
+use super::committer::Turned;
 use super::directory::Target;
 use crate::api::error::{ApiError, Code};
 use crate::api::request_id;
@@ -26,6 +30,9 @@ const MAX_ROUTES: usize = 100;
 const LONGEST_ID: usize = 200;
 /// Longest route; what is longer names nobody.
 const LONGEST_ROUTE: usize = 500;
+/// How long a sender waits for its answer, not counting how long its body takes to arrive: for the look at what its
+/// address leads to, the proof, and the commit together. A slow or silent database must not keep it for longer.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(950);
 /// When a sender that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
@@ -49,6 +56,7 @@ pub(super) async fn to_app(
 
 async fn deliver(state: &AppState, owner: Option<HookOwner>, request: Request) -> Response {
     let provider;
+    let begun = Instant::now();
     let outcome = match target_of(state, owner).await {
         Err(refused) => {
             provider = "unknown";
@@ -58,7 +66,13 @@ async fn deliver(state: &AppState, owner: Option<HookOwner>, request: Request) -
             provider = target
                 .as_ref()
                 .map_or("unknown", |target| target.connector.info().id);
-            receive(state, target.as_deref(), request).await
+            receive(
+                state,
+                target.as_deref(),
+                request,
+                ANSWERED_WITHIN.saturating_sub(begun.elapsed()),
+            )
+            .await
         }
     };
     let (name, response) = match outcome {
@@ -169,7 +183,12 @@ fn unfound(error: impl std::fmt::Display) -> Refused {
     Refused::busy("store_failed")
 }
 
-async fn receive(state: &AppState, target: Option<&Target>, request: Request) -> Result<Taken, Refused> {
+async fn receive(
+    state: &AppState,
+    target: Option<&Target>,
+    request: Request,
+    within: Duration,
+) -> Result<Taken, Refused> {
     let (parts, body) = request.into_parts();
     let facet = target.and_then(|target| target.connector.webhooks());
     let limit = facet.map_or(DEFAULT_MAX_BODY_BYTES, Webhooks::max_body_bytes);
@@ -203,8 +222,14 @@ async fn receive(state: &AppState, target: Option<&Target>, request: Request) ->
         }
         return Ok(Taken::Shook(handshake));
     }
-    let verified = verify(state, target, facet, raw, now_ms).await?;
-    store(state, target, facet, &verified, trace).await
+    let taken = async {
+        let verified = verify(state, target, facet, raw, now_ms).await?;
+        store(state, target, facet, &verified, trace).await
+    };
+    // What is committed nevertheless is recognised when it comes again.
+    timeout(within, taken)
+        .await
+        .unwrap_or_else(|_| Err(Refused::busy(Turned::Late.name())))
 }
 
 /// Proves the delivery. Where no secret fits, the secrets are looked up once more: a new one may have been set on

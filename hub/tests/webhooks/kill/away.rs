@@ -90,7 +90,7 @@ async fn without_postgres_senders_are_told_to_come_again_and_are_heard_once_it_i
     back.sort();
     println!(
         "PostgreSQL away {outages} times, {NODES} nodes, {SENDERS} senders beside: {asked} requests meanwhile, each answered 503, the \
-         slowest after {slowest:.0?}; after its return a node's first 2xx came within {:.0?} (median {:.0?}).",
+         slowest after {slowest:.3?}; after its return a node's first 2xx came within {:.0?} (median {:.0?}).",
         back[back.len() - 1],
         back[back.len() / 2]
     );

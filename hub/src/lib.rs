@@ -15,6 +15,7 @@ pub mod listener;
 pub mod logs;
 pub mod outbound;
 pub mod providers;
+pub mod redis;
 pub mod registry;
 pub mod server;
 pub mod state;

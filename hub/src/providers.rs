@@ -9,9 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use connector_sdk::http::NetworkTransport;
-use connector_sdk::layers::{Metrics, RateLimit, RetryIdempotent};
+use connector_sdk::layers::{Budget, Metrics, RateLimit, RetryIdempotent, own_budget};
 use connector_sdk::{Clock, Connector, Context, Credentials, Error, ErrorKind, HttpTransport};
-use governor::DefaultDirectRateLimiter;
 use model::ConnectionId;
 use serde_json::{Map, Value};
 use store::SqliteStore;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::egress::{Guard, GuardedTransport};
+use crate::redis::Budgets;
 
 const OPERATION: &str = "open";
 
@@ -31,6 +31,8 @@ pub struct ProviderPool {
     clock: Arc<dyn Clock>,
     open: Mutex<HashMap<ConnectionId, Arc<Kept>>>,
     guard: Option<Guard>,
+    /// Where nodes share the vendors' rates.
+    shared: Option<Budgets>,
 }
 
 /// A connector with the transport that all its connections share.
@@ -41,7 +43,7 @@ struct Service {
 
 /// What is kept of a connection between two pieces of work.
 struct Kept {
-    limiter: Option<Arc<DefaultDirectRateLimiter>>,
+    budget: Option<Arc<dyn Budget>>,
     /// Held while credentials are renewed.
     renewing: tokio::sync::Mutex<()>,
     /// How often they were.
@@ -79,7 +81,14 @@ impl ProviderPool {
             clock,
             open: Mutex::default(),
             guard,
+            shared: None,
         })
+    }
+
+    /// With rates that are shared with other nodes.
+    #[must_use]
+    pub fn sharing(self, shared: Option<Budgets>) -> Self {
+        Self { shared, ..self }
     }
 
     /// Every connector.
@@ -125,7 +134,7 @@ impl ProviderPool {
     fn kept(&self, service: &Service, connection: &ConnectionId) -> Arc<Kept> {
         let fresh = || {
             Arc::new(Kept {
-                limiter: limiter_of(service),
+                budget: self.budget(service, connection),
                 renewing: tokio::sync::Mutex::default(),
                 renewals: AtomicU64::new(0),
             })
@@ -133,17 +142,22 @@ impl ProviderPool {
         Arc::clone(self.lock().entry(connection.clone()).or_insert_with(fresh))
     }
 
+    fn budget(&self, service: &Service, connection: &ConnectionId) -> Option<Arc<dyn Budget>> {
+        let per_second = service.connector.info().limits.requests_per_second?;
+        let per_second = NonZeroU32::new(per_second)?;
+        Some(match &self.shared {
+            Some(shared) => shared.of(connection, per_second),
+            None => own_budget(per_second),
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Kept>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn layered(
-        &self,
-        service: &Service,
-        limiter: Option<Arc<DefaultDirectRateLimiter>>,
-    ) -> Box<dyn HttpTransport> {
-        let network: Box<dyn HttpTransport> = match limiter {
-            Some(limiter) => Box::new(RateLimit::new(service.transport.clone(), limiter)),
+    fn layered(&self, service: &Service, budget: Option<Arc<dyn Budget>>) -> Box<dyn HttpTransport> {
+        let network: Box<dyn HttpTransport> = match budget {
+            Some(budget) => Box::new(RateLimit::new(service.transport.clone(), budget)),
             None => Box::new(service.transport.clone()),
         };
         Box::new(RetryIdempotent::new(network, Arc::clone(&self.clock)))
@@ -188,7 +202,7 @@ impl ProviderPool {
     async fn open_with(&self, connection: &Connection, kept: &Kept) -> Result<Provider, Error> {
         let service = self.service(&connection.provider)?;
         let credentials = self.credentials(connection).await?;
-        let transport = self.layered(service, kept.limiter.clone());
+        let transport = self.layered(service, kept.budget.clone());
         self.context(service, transport, &connection.config, credentials)
     }
 }
@@ -221,11 +235,6 @@ impl Providers for ProviderPool {
         tracing::info!(connection = %connection.id, "credentials renewed");
         self.open_with(connection, &kept).await
     }
-}
-
-fn limiter_of(service: &Service) -> Option<Arc<DefaultDirectRateLimiter>> {
-    let per_second = service.connector.info().limits.requests_per_second?;
-    NonZeroU32::new(per_second).map(RateLimit::<NetworkTransport>::limiter)
 }
 
 /// Where a connection's provider is: `config.base_url`, or the connector's usual address.

@@ -23,6 +23,7 @@ use crate::feed::{Feed, Limits};
 use crate::keys::Fresh;
 use crate::outbound::{self, Dispatcher};
 use crate::providers::ProviderPool;
+use crate::redis::{self, Budgets, Nodes, Redis};
 use crate::state::{AppState, Parts, id_parts};
 use crate::webhooks::committer::InboxPort;
 use crate::webhooks::{Intake, refresh_routes};
@@ -96,6 +97,16 @@ impl Server {
             let remedy = "check the certificates in `extra_roots_file`";
             Failure::new(format!("the way out cannot be set up: {error}"), remedy)
         })?;
+        let stop = CancellationToken::new();
+        let (redis, mut background) = link_nodes(config, &store, &clock, &entropy, &stop);
+        let budgets = redis.clone().map(|redis| {
+            let nodes = Nodes::new(1);
+            let counting = nodes
+                .clone()
+                .count(store.clone(), Arc::clone(&clock), stop.clone());
+            background.push(tokio::spawn(counting));
+            Budgets::new(redis, nodes)
+        });
         let providers = ProviderPool::new(
             make.connectors,
             store.clone(),
@@ -103,10 +114,11 @@ impl Server {
             &config.extra_roots,
             config.guard_connections.then(|| guard.clone()),
         );
-        let providers = Arc::new(providers.map_err(|error| {
+        let providers = providers.map_err(|error| {
             let remedy = "check the certificates in `extra_roots_file`";
             Failure::new(format!("outgoing connections cannot be set up: {error}"), remedy)
-        })?);
+        })?;
+        let providers = Arc::new(providers.sharing(budgets));
         let engine = Engine::new(
             Arc::new(store.clone()),
             Arc::clone(&providers) as Arc<dyn sync::ports::Providers>,
@@ -127,7 +139,6 @@ impl Server {
             Arc::clone(&clock),
             &origin(config, address),
         );
-        let stop = CancellationToken::new();
         let lanes = Lanes::default();
         let node = node_name(entropy.as_ref());
         let worker = Worker {
@@ -147,7 +158,7 @@ impl Server {
             config.sync_interval,
             stop.clone(),
         );
-        let mut background = vec![tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)];
+        background.extend([tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)]);
         let parts = outbound::Parts {
             store: store.clone(),
             guard: guard.clone(),
@@ -171,6 +182,7 @@ impl Server {
             feed,
             guard,
             dispatcher,
+            redis,
             stopping: stop.clone(),
         });
         let router = api::router(state.clone());
@@ -229,6 +241,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The Redis server that nodes share, where one is configured, and the tasks that ring through it. Nothing waits for it.
+fn link_nodes(
+    config: &Config,
+    store: &SqlStore,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    stop: &CancellationToken,
+) -> (Option<Redis>, Vec<JoinHandle<()>>) {
+    let Some(address) = config.redis.clone() else {
+        return (None, Vec::new());
+    };
+    let (redis, kept) = Redis::start(address, Arc::clone(clock), Arc::clone(entropy), stop.clone());
+    let mut tasks = redis::carry(&redis, store);
+    tasks.push(kept);
+    (Some(redis), tasks)
 }
 
 /// Opens the database of this configuration, as its server or beside one.

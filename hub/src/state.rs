@@ -13,6 +13,7 @@ use crate::egress::Guard;
 use crate::feed::Feed;
 use crate::outbound::Dispatcher;
 use crate::providers::ProviderPool;
+use crate::redis::Redis;
 use crate::webhooks::Intake;
 use crate::worker::Lanes;
 
@@ -44,6 +45,8 @@ pub struct Parts {
     pub guard: Guard,
     /// Sends what the feed says.
     pub dispatcher: Dispatcher,
+    /// What is shared with other nodes besides the database, if anything.
+    pub redis: Option<Redis>,
     /// Cancelled when the server is to stop: long answers end then.
     pub stopping: CancellationToken,
 }
@@ -119,6 +122,12 @@ impl AppState {
     #[must_use]
     pub fn feed(&self) -> &Feed {
         &self.0.feed
+    }
+
+    /// What is shared with other nodes besides the database, if anything.
+    #[must_use]
+    pub fn redis(&self) -> Option<&Redis> {
+        self.0.redis.as_ref()
     }
 
     /// Cancelled when the server is to stop: long answers end then.

@@ -57,6 +57,8 @@ struct Others {
 #[derive(Clone)]
 pub(crate) struct Bells {
     feed: broadcast::Sender<FeedHead>,
+    /// Only what this process committed.
+    own: broadcast::Sender<FeedHead>,
     jobs: watch::Sender<u64>,
     /// Where there are other nodes.
     others: Option<Arc<Others>>,
@@ -96,6 +98,7 @@ impl Bells {
     pub(crate) fn alone() -> Self {
         Self {
             feed: broadcast::channel(256).0,
+            own: broadcast::channel(256).0,
             jobs: watch::channel(0).0,
             others: None,
         }
@@ -127,12 +130,33 @@ impl Bells {
         self.feed.subscribe()
     }
 
+    pub(crate) fn own_changes(&self) -> broadcast::Receiver<FeedHead> {
+        self.own.subscribe()
+    }
+
+    /// Rings for what another node is said to have committed. That is not noted as known: who says so may be wrong, and
+    /// must not keep the bell from ringing for what was committed indeed.
+    pub(crate) fn hint(&self, head: FeedHead) {
+        let known = self.others.as_ref().is_some_and(|others| {
+            let known = others.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known
+                .get(&head.organization)
+                .is_some_and(|last| *last >= head.seq)
+        });
+        if !known {
+            let _ = self.feed.send(head);
+        }
+    }
+
     pub(crate) fn jobs(&self) -> watch::Receiver<u64> {
         self.jobs.subscribe()
     }
 
     /// After a commit: rings here, and has the others told.
     pub(crate) fn ring(&self, heads: Vec<FeedHead>, jobs: bool) {
+        for head in &heads {
+            let _ = self.own.send(head.clone());
+        }
         if let Some(others) = self.others.as_ref().filter(|_| jobs || !heads.is_empty()) {
             let mut waiting = others.waiting();
             waiting.jobs |= jobs;

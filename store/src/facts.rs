@@ -155,7 +155,11 @@ impl SqliteStore {
         })
     }
 
-    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+    /// Processes that serve this database; on a server only.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
         if self.engine() == Engine::Sqlite {
             return Ok(Vec::new());
         }

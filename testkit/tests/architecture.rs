@@ -52,9 +52,19 @@ const ROOMS: &[(&str, &[&str])] = &[
             "simulators",
         ],
     ),
+    // Starts the hub with the reference provider, which signs its webhooks.
     (
         "bench",
-        &["testkit", "simulators", "hub", "store", "sync", "model"],
+        &[
+            "testkit",
+            "simulators",
+            "hub",
+            "store",
+            "sync",
+            "model",
+            "connector-sdk",
+            "connector-memory",
+        ],
     ),
     // Starts the hub as it ships, with the reference provider.
     (
@@ -76,6 +86,8 @@ const ROOMS_IN_TESTS: &[(&str, &[&str])] = &[
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("sqlx", &["store", "floors"]),
     ("rusqlite", &[]),
+    // What nodes share on it is nothing's only place: only the hub may reach it.
+    ("redis", &["hub"]),
     ("axum", &["hub", "simulators", "testkit", "floors"]),
     (
         "reqwest",

@@ -88,29 +88,44 @@ impl<T: HttpTransport> HttpTransport for RetryIdempotent<T> {
     }
 }
 
+/// A vendor's rate, as turns to be waited for. All work of a connection shares one.
+#[async_trait]
+pub trait Budget: Send + Sync {
+    /// Returns when it is the caller's turn.
+    async fn turn(&self);
+}
+
+/// That of a process by itself.
+#[async_trait]
+impl Budget for DefaultDirectRateLimiter {
+    async fn turn(&self) {
+        self.until_ready().await;
+    }
+}
+
+/// A budget of `per_second` requests, as many of them at once, in this process alone.
+#[must_use]
+pub fn own_budget(per_second: NonZeroU32) -> Arc<dyn Budget> {
+    Arc::new(RateLimiter::direct(Quota::per_second(per_second)))
+}
+
 /// Keeps under the vendor's rate by waiting for a turn.
 pub struct RateLimit<T> {
     inner: T,
-    limiter: Arc<DefaultDirectRateLimiter>,
+    budget: Arc<dyn Budget>,
 }
 
 impl<T> RateLimit<T> {
-    /// A limiter for `per_second` requests, to be shared by all work of a connection.
-    #[must_use]
-    pub fn limiter(per_second: NonZeroU32) -> Arc<DefaultDirectRateLimiter> {
-        Arc::new(RateLimiter::direct(Quota::per_second(per_second)))
-    }
-
-    /// Waits for turns of this limiter.
-    pub const fn new(inner: T, limiter: Arc<DefaultDirectRateLimiter>) -> Self {
-        Self { inner, limiter }
+    /// Waits for turns of this budget.
+    pub const fn new(inner: T, budget: Arc<dyn Budget>) -> Self {
+        Self { inner, budget }
     }
 }
 
 #[async_trait]
 impl<T: HttpTransport> HttpTransport for RateLimit<T> {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
-        self.limiter.until_ready().await;
+        self.budget.turn().await;
         self.inner.send(request).await
     }
 }

@@ -19,6 +19,9 @@ const CONNECTIONS: &str = "concord_connections";
 pub(super) async fn refresh(state: &AppState) -> Result<(), StoreError> {
     let store = state.unscoped_store();
     let now_ms = state.clock().now_ms();
+    if let Some(redis) = state.redis() {
+        metrics::gauge!("concord_redis_up").set(f64::from(u8::from(redis.is_up())));
+    }
     let mut values = Vec::new();
     let mut overdue_ms = 0;
     for depth in store.queue_depths().await? {

@@ -52,6 +52,7 @@ pub(super) async fn examine(
         Ok(config) => {
             report.say(Verdict::Ok, "settings", None)?;
             server(&config, &mut report).await?;
+            redis(&config, &mut report).await?;
             let missing = match &config.database {
                 Database::File(path) => !path.exists(),
                 Database::Server(_) => false,
@@ -88,6 +89,28 @@ async fn server(config: &Config, report: &mut Report<'_>) -> std::io::Result<()>
         Ok(Err(_)) | Err(_) => {
             let remedy = "nothing syncs until `concord serve` runs";
             report.say(Verdict::Warn, &format!("{what}: nothing listens"), Some(remedy))
+        }
+    }
+}
+
+/// Its loss costs nodes some time, and no data: it is never a failure.
+async fn redis(config: &Config, report: &mut Report<'_>) -> std::io::Result<()> {
+    let Some(address) = &config.redis else {
+        return Ok(());
+    };
+    match crate::redis::look(address).await {
+        Ok(seen) => {
+            let what = format!(
+                "Redis at {address}: release {}, {} nodes listen",
+                seen.version, seen.listening
+            );
+            report.say(Verdict::Ok, &what, None)
+        }
+        Err(reason) => {
+            let what = format!("Redis at {address}: {reason}");
+            let remedy = "nothing is lost: nodes keep to their shares of the vendors' rates and hear of changes through \
+                          the database; docs/runbooks/lost-redis.md";
+            report.say(Verdict::Warn, &what, Some(remedy))
         }
     }
 }

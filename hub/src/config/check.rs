@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use secrecy::SecretString;
 use store::MasterKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -11,20 +12,23 @@ use super::layers::Settings;
 use super::{Config, Database, KeySource, LogFormat, usual_next_file};
 use crate::egress::Policy;
 use crate::failure::Failure;
+use crate::redis::Address;
 
 pub(super) fn checked(settings: &Settings) -> Result<Config, Failure> {
     let database = database(settings)?;
+    let extra_roots = extra_roots(settings)?;
     let master_key = master_key(settings, &database)?;
     Ok(Config {
         listen: listen(settings)?,
         public_url: public_url(settings)?,
         next_key: next_key(settings, &master_key)?,
         master_key,
+        redis: redis(settings, &database, &extra_roots)?,
         database,
         sync_interval: Duration::from_secs(settings.number("sync_interval_seconds", 1, 86_400)?.into()),
         parallel_jobs: settings.number("parallel_jobs", 1, 256)? as usize,
         max_connections: settings.number("max_connections", 1, 1_000_000)? as usize,
-        extra_roots: extra_roots(settings)?,
+        extra_roots,
         egress: egress(settings)?,
         guard_connections: guard_connections(settings)?,
         log_format: log_format(settings)?,
@@ -69,6 +73,23 @@ fn database(settings: &Settings) -> Result<Database, Failure> {
             "database_url",
             "names neither an SQLite file nor a PostgreSQL database",
             remedy,
+        )),
+    }
+}
+
+fn redis(settings: &Settings, database: &Database, roots: &[Bytes]) -> Result<Option<Address>, Failure> {
+    let Some(text) = settings.text("redis_url")? else {
+        return Ok(None);
+    };
+    let remedy = "write redis://host/ or, with all that there is, rediss://user:password@host:6379/0";
+    let address = Address::parse(&SecretString::from(text), roots)
+        .map_err(|error| settings.wrong("redis_url", &error.to_string(), remedy))?;
+    match database {
+        Database::Server(_) => Ok(Some(address)),
+        Database::File(_) => Err(settings.wrong(
+            "redis_url",
+            "is for several nodes, and a SQLite file has one",
+            "take it out, or set `database_url` to a PostgreSQL database",
         )),
     }
 }

@@ -30,6 +30,7 @@ pub(super) const KEYS: &[Key] = &[
     text("listen"),
     text("public_url"),
     text("database_url"),
+    text("redis_url"),
     text("master_key"),
     text("master_key_file"),
     text("master_key_next"),

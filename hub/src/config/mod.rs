@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::egress::Policy;
 use crate::failure::Failure;
+use crate::redis::Address;
 
 pub use layers::Environment;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Where everything is kept.
     pub database: Database,
+    /// What nodes share besides it, if anything.
+    pub redis: Option<Address>,
     /// Where the key that seals credentials comes from.
     pub master_key: KeySource,
     /// Where the key that takes its place comes from, while it does. A file that is not there stands for none.
@@ -237,6 +240,8 @@ mod tests {
             ("log_format = \"xml\"", "`log_format`"),
             ("log_level = \"hub=loud\"", "`log_level`"),
             ("database_url = \"mysql://x\"", "`database_url`"),
+            ("redis_url = \"http://x\"", "`redis_url`"),
+            ("redis_url = \"redis://127.0.0.1/\"", "`redis_url`"),
             ("extra_roots_file = \"/nowhere/at/all.pem\"", "`extra_roots_file`"),
         ] {
             let failure = failure(text);
@@ -256,6 +261,20 @@ mod tests {
             panic!("a key file is the default")
         };
         assert_eq!(file, Path::new("concord.key"));
+    }
+
+    #[test]
+    fn the_password_in_the_address_of_redis_is_not_shown() {
+        let database = "database_url = \"postgres://concord@db.example.com/concord\"";
+        let with = |url: &str| Config::from_toml(&format!("{database}\nredis_url = \"{url}\""));
+        let config = with("redis://concord:hunter2@redis.example.com/1").unwrap();
+        let shown = format!("{config:?}");
+        assert!(shown.contains("redis.example.com:6379"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let failure = with("redis://concord:hunter2@redis.example.com:port/").unwrap_err();
+        assert!(failure.cause.contains("`redis_url`"), "{failure:?}");
+        assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        assert!(Config::from_toml(database).unwrap().redis.is_none());
     }
 
     #[test]

@@ -136,7 +136,8 @@ impl Channel {
         (state.position, receiver)
     }
 
-    fn position(&self) -> i64 {
+    /// The last `seq` that was handed out.
+    pub(super) fn position(&self) -> i64 {
         self.state().position
     }
 

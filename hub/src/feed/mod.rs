@@ -218,7 +218,10 @@ async fn listen(feed: Feed) {
         };
         match rung {
             Ok(head) => {
-                if let Some(channel) = feed.channels().get(&head.organization) {
+                // Others may ring for what was read already: a node hears of a change by more than one way.
+                if let Some(channel) = feed.channels().get(&head.organization)
+                    && channel.position() < head.seq
+                {
                     channel.ring();
                 }
             }

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
 
+mod follow;
+mod redis;
 mod rolling;
 
 use std::time::{Duration, Instant};
@@ -37,7 +39,11 @@ fn program(folder: &TempDir, database: &str) -> Program {
 }
 
 async fn start(folder: &TempDir, database: &str) -> Node {
-    let mut process = program(folder, database).arg("serve").start().unwrap();
+    start_as(program(folder, database).arg("serve")).await
+}
+
+async fn start_as(program: Program) -> Node {
+    let mut process = program.start().unwrap();
     let listens = |line: &str| line.strip_prefix("Concord listens at ").map(str::to_owned);
     let url = process.wait_for_line(LIMIT, listens).await.unwrap();
     let ready = |line: &str| line.contains("/docs").then_some(());

@@ -306,6 +306,18 @@ impl SqlStore {
         self.inner.bells.changes()
     }
 
+    /// As [`SqlStore::subscribe_changes`], for commits of this process alone: what other nodes can be told of.
+    #[must_use]
+    pub fn subscribe_own_changes(&self) -> broadcast::Receiver<FeedHead> {
+        self.inner.bells.own_changes()
+    }
+
+    /// Rings for a feed of which another node says, by some other way than the database, that it grew. It is a hint: those
+    /// who wait look into the database, and what they find there counts.
+    pub fn hint(&self, head: FeedHead) {
+        self.inner.bells.hint(head);
+    }
+
     /// Changes after each commit that enqueued work or made room for some, so that a worker wakes at once.
     #[must_use]
     pub fn subscribe_jobs(&self) -> watch::Receiver<u64> {

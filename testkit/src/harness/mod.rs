@@ -6,6 +6,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod radicale;
+mod redis;
 pub mod tls;
 mod wait;
 
@@ -13,5 +14,6 @@ pub use postgres::{Database, Postgres};
 pub use process::{Program, RunningProgram};
 pub use proxy::{CountingProxy, Fault, FaultAction};
 pub use radicale::{Credentials, Radicale};
+pub use redis::Redis;
 pub use tls::{TlsFront, TlsIdentity};
 pub use wait::until;

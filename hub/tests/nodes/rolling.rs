@@ -1,9 +1,11 @@
 //! A rolling restart while clients write: whoever tries again at another node loses nothing, and what was written is told
-//! and sent on once.
+//! and sent on once. Whoever follows the feed goes on at the other node and misses nothing. With `CONCORD_FULL` set it is ten
+//! rounds of 500 events with eight writers; a Redis server comes and goes meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,20 +14,43 @@ use axum::routing::post;
 use futures::future::{join, join_all};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use testkit::harness::{Postgres, until};
+use testkit::harness::{Postgres, Redis, until};
 use tokio::net::TcpListener;
 
-use super::{EVENTS, LIMIT, Node, calendars, get, start};
+use super::follow::{Follower, Urls};
+use super::{EVENTS, LIMIT, Node, calendars, get, program, start_as};
 
 /// Clients that write at the same time.
-const WRITERS: usize = 3;
-/// How often each node is restarted.
-const ROUNDS: usize = 2;
-/// Events that are written at least between two restarts.
-const BETWEEN: usize = 40;
+fn writers() -> usize {
+    size(3, 8)
+}
 
-/// Where the nodes are now.
-type Urls = Arc<Mutex<Vec<String>>>;
+/// How often each node is restarted.
+fn rounds() -> usize {
+    size(2, 10)
+}
+
+/// Events that are written at least between two restarts.
+fn between() -> usize {
+    size(40, 250)
+}
+
+/// Clients that follow the feed.
+const FOLLOWERS: usize = 3;
+
+/// The small size, or the full one when `CONCORD_FULL` is set.
+fn size(small: usize, full: usize) -> usize {
+    match std::env::var_os("CONCORD_FULL") {
+        Some(_) => full,
+        None => small,
+    }
+}
+
+/// How long what was written may take to be everywhere.
+fn all_done() -> Duration {
+    LIMIT * size(1, 10) as u32
+}
+
 /// What a receiver got: by `seq` the ids of its deliveries.
 type Told = Arc<Mutex<BTreeMap<i64, BTreeSet<String>>>>;
 
@@ -52,6 +77,8 @@ struct Client {
     http: reqwest::Client,
     key: String,
     urls: Urls,
+    /// Requests that had no answer, or were told to come again.
+    repeated: Arc<AtomicUsize>,
 }
 
 impl Client {
@@ -76,10 +103,12 @@ impl Client {
                 .header("idempotency-key", format!("written-{number}"))
                 .json(&body);
             // No answer: it is being restarted, or was in the middle of this.
-            let answer = request.send().await.ok()?;
-            let status = answer.status();
-            let text = answer.text().await.ok()?;
+            let Ok((status, text)) = answer(request).await else {
+                self.repeated.fetch_add(1, Ordering::SeqCst);
+                return None;
+            };
             if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT) {
+                self.repeated.fetch_add(1, Ordering::SeqCst);
                 return None;
             }
             assert_eq!(status, StatusCode::CREATED, "{text}");
@@ -91,10 +120,15 @@ impl Client {
     }
 }
 
+async fn answer(request: reqwest::RequestBuilder) -> reqwest::Result<(StatusCode, String)> {
+    let answer = request.send().await?;
+    Ok((answer.status(), answer.text().await?))
+}
+
 /// Waits until more events were written.
 async fn some_more(numbers: &AtomicUsize) {
-    let wanted = numbers.load(Ordering::SeqCst) + BETWEEN;
-    until("more to be written", LIMIT, async || {
+    let wanted = numbers.load(Ordering::SeqCst) + between();
+    until("more to be written", all_done(), async || {
         (numbers.load(Ordering::SeqCst) >= wanted).then_some(())
     })
     .await
@@ -125,9 +159,13 @@ async fn a_rolling_restart_loses_nothing_of_what_clients_write_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database("concord").unwrap();
-    let first = start(&folder, &database).await;
+    let mut redis = Redis::start().await.unwrap();
+    let node = program(&folder, &database)
+        .env("CONCORD_REDIS_URL", redis.url())
+        .arg("serve");
+    let first = start_as(node.clone()).await;
     let key = first.secret.clone().unwrap();
-    let mut nodes = [first, start(&folder, &database).await];
+    let mut nodes = [first, start_as(node.clone()).await];
     let urls: Urls = Arc::new(Mutex::new(nodes.iter().map(|node| node.url.clone()).collect()));
     let http = reqwest::Client::new();
     let remote = calendars().await;
@@ -162,7 +200,9 @@ async fn a_rolling_restart_loses_nothing_of_what_clients_write_meanwhile() {
         http: http.clone(),
         key: key.clone(),
         urls: Arc::clone(&urls),
+        repeated: Arc::default(),
     };
+    let followers: Vec<Follower> = (0..FOLLOWERS).map(|_| Follower::start(&urls, &key)).collect();
     let (numbers, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     let writer = async || {
         let mut written = Vec::new();
@@ -173,19 +213,24 @@ async fn a_rolling_restart_loses_nothing_of_what_clients_write_meanwhile() {
         written
     };
     let restarts = async {
-        for _ in 0..ROUNDS {
-            for (place, node) in nodes.iter_mut().enumerate() {
+        for round in 0..rounds() {
+            for (place, running) in nodes.iter_mut().enumerate() {
                 some_more(&numbers).await;
-                let status = node.process.terminate(LIMIT).await.unwrap();
+                let status = running.process.terminate(LIMIT).await.unwrap();
                 assert!(status.success(), "{status}");
-                *node = start(&folder, &database).await;
-                urls.lock().unwrap()[place].clone_from(&node.url);
+                *running = start_as(node.clone()).await;
+                urls.lock().unwrap()[place].clone_from(&running.url);
+            }
+            if round % 2 == 0 {
+                redis.kill().unwrap();
+            } else {
+                redis.go_up().await.unwrap();
             }
         }
         some_more(&numbers).await;
         enough.store(true, Ordering::SeqCst);
     };
-    let (written, ()) = join(join_all((0..WRITERS).map(|_| writer())), restarts).await;
+    let (written, ()) = join(join_all((0..writers()).map(|_| writer())), restarts).await;
     let written: BTreeSet<String> = written.into_iter().flatten().collect();
     assert_eq!(
         written.len(),
@@ -193,14 +238,17 @@ async fn a_rolling_restart_loses_nothing_of_what_clients_write_meanwhile() {
         "each made one event"
     );
 
-    let (created, _) = created(&http, &nodes[0], &key).await;
+    let (created, last) = created(&http, &nodes[0], &key).await;
+    for follower in &followers {
+        follower.reaches(last).await;
+    }
     assert_eq!(
         created.len(),
         EVENTS + written.len(),
         "no more than were asked for"
     );
     assert!(written.iter().all(|id| created.values().any(|one| one == id)));
-    until("the receiver to be told", LIMIT, async || {
+    until("the receiver to be told", all_done(), async || {
         let told = told.lock().unwrap();
         // What was there before the endpoint is not told.
         let mut ours = created.iter().filter(|(_, id)| written.contains(*id));
@@ -212,7 +260,7 @@ async fn a_rolling_restart_loses_nothing_of_what_clients_write_meanwhile() {
         told.lock().unwrap().values().all(|ids| ids.len() == 1),
         "under one id each"
     );
-    until("the provider to have them", LIMIT, async || {
+    until("the provider to have them", all_done(), async || {
         let there = remote.calendar("ada", "work").list().len();
         (there >= EVENTS + written.len()).then_some(())
     })
@@ -222,5 +270,13 @@ async fn a_rolling_restart_loses_nothing_of_what_clients_write_meanwhile() {
         remote.calendar("ada", "work").list().len(),
         EVENTS + written.len(),
         "once each"
+    );
+    println!(
+        "{} restarts: {} events written, requests repeated {} times, none failed; {last} changes, each told once and in order \
+         to {FOLLOWERS} followers over {} streams",
+        2 * rounds(),
+        written.len(),
+        client.repeated.load(Ordering::SeqCst),
+        followers.iter().map(Follower::streams).sum::<usize>(),
     );
 }

@@ -32,6 +32,10 @@ bench *words:
 bench-ingest *words:
     scripts/bench-ingest {{ words }}
 
+# from commits and webhooks to clients' WebSockets, on one node and on two
+bench-feed *words:
+    scripts/bench-feed {{ words }}
+
 # the deterministic simulator as CI plays it, or with the words: just simulate --seeds 100000
 simulate *words:
     scripts/simulate {{ words }}

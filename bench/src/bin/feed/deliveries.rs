@@ -8,7 +8,7 @@ use serde_json::json;
 use store::{DeliveryFilter, DeliveryState, Paging};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::place::{Place, commit};
+use crate::place::{Layout, Place, commit};
 use crate::receiver::Receiver;
 use crate::spread::Spread;
 
@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
 
 /// A burst, from the first commit until the last attempt is written down.
 async fn rate(count: usize) -> Result<()> {
-    let place = Place::start().await?;
+    let place = Place::start(Layout::ALONE).await?;
     let receiver = Receiver::start(count).await?;
     let endpoint = endpoint(&place, &receiver).await?;
     let begun = Instant::now();
@@ -69,13 +69,13 @@ async fn rate(count: usize) -> Result<()> {
         recorded.as_secs_f64(),
         count as f64 / recorded.as_secs_f64()
     );
-    place.server.shutdown().await;
+    place.end().await;
     Ok(())
 }
 
 /// One change after the other, timed from the moment at which its commit was to begin.
 async fn latency(rate: usize, seconds: usize) -> Result<()> {
-    let (place, count) = (Place::start().await?, rate * seconds);
+    let (place, count) = (Place::start(Layout::ALONE).await?, rate * seconds);
     let receiver = Receiver::start(count).await?;
     endpoint(&place, &receiver).await?;
     let period = Duration::from_secs(1) / u32::try_from(rate)?;
@@ -102,13 +102,13 @@ async fn latency(rate: usize, seconds: usize) -> Result<()> {
         "create to receive at {rate}/s, {count} changes: {}",
         Spread::of(times)
     );
-    place.server.shutdown().await;
+    place.end().await;
     Ok(())
 }
 
 async fn endpoint(place: &Place, receiver: &Receiver) -> Result<WebhookEndpointId> {
     let answer = reqwest::Client::new()
-        .post(format!("{}/v1/webhook-endpoints", place.server.base_url()))
+        .post(format!("{}/v1/webhook-endpoints", place.first().base_url()))
         .bearer_auth(&place.key)
         .json(&json!({"url": receiver.url, "kinds": [KIND]}))
         .send()

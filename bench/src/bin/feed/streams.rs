@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures::StreamExt as _;
 use tokio::time::{Instant, interval};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::place::{Place, commit, number};
+use crate::clients::{connect, listen};
+use crate::place::{Layout, Place, commit, number};
 use crate::spread::Spread;
 
 #[derive(clap::Args)]
@@ -25,6 +23,8 @@ pub(crate) struct Arguments {
     /// For so many seconds.
     #[arg(long, default_value_t = 20)]
     seconds: usize,
+    #[command(flatten)]
+    layout: Layout,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -33,12 +33,18 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         "`sockets` must be a multiple of `concerned`"
     );
     let kinds = arguments.sockets / arguments.concerned;
-    let (place, count) = (Place::start().await?, arguments.rate * arguments.seconds);
+    let (place, count) = (
+        Place::start(arguments.layout).await?,
+        arguments.rate * arguments.seconds,
+    );
     let mut clients = Vec::new();
     for socket in 0..arguments.sockets {
         let kind = socket % kinds;
         let expected = (0..count).filter(|change| change % kinds == kind).count();
-        clients.push(tokio::spawn(listen(connect(&place, kind).await?, expected)));
+        clients.push(tokio::spawn(listen(
+            connect(&place, &format!("kind=kind{kind}")).await?,
+            expected,
+        )));
     }
     eprintln!(
         "feed: {} sockets are open; {count} changes follow",
@@ -65,7 +71,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     }
     let (mut times, took) = (Vec::new(), begun.elapsed());
     for client in clients {
-        for (change, at) in client.await?? {
+        for (id, at) in client.await?? {
+            let change = number(&id).context("a change of ours")?;
             let meant = begun + period * u32::try_from(change)?;
             times.push(at.saturating_duration_since(meant));
         }
@@ -76,7 +83,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         "{told} messages came, and not all that should"
     );
     println!(
-        "commit to client: {} changes in {:.1} s ({:.0}/s), {} sockets, {} concerned by each, {told} messages: {}",
+        "commit to client, {}: {} changes in {:.1} s ({:.0}/s), {} sockets, {} concerned by each, {told} messages: {}",
+        arguments.layout,
         count,
         took.as_secs_f64(),
         count as f64 / took.as_secs_f64(),
@@ -84,36 +92,6 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         arguments.concerned,
         Spread::of(times)
     );
-    place.server.shutdown().await;
+    place.end().await;
     Ok(())
-}
-
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
-
-async fn connect(place: &Place, kind: usize) -> Result<Socket> {
-    let url = format!(
-        "ws://{}/v1/changes/stream?kind=kind{kind}",
-        place.server.address()
-    );
-    let mut request = url.into_client_request()?;
-    let bearer = format!("Bearer {}", place.key).parse()?;
-    request.headers_mut().insert("authorization", bearer);
-    Ok(tokio_tungstenite::connect_async(request).await?.0)
-}
-
-/// Which changes came, and when.
-async fn listen(mut socket: Socket, expected: usize) -> Result<Vec<(usize, Instant)>> {
-    let mut told = Vec::with_capacity(expected);
-    while told.len() < expected {
-        if let Message::Text(text) = socket.next().await.context("the socket ended")?? {
-            let at = Instant::now();
-            let change: serde_json::Value = serde_json::from_str(&text)?;
-            let id = change["id"]
-                .as_str()
-                .and_then(number)
-                .context("a change of ours")?;
-            told.push((id, at));
-        }
-    }
-    Ok(told)
 }

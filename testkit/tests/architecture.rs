@@ -66,10 +66,17 @@ const ROOMS: &[(&str, &[&str])] = &[
             "connector-memory",
         ],
     ),
-    // Starts the hub as it ships, with the reference provider.
+    // Starts the hub as it ships, with the reference provider, and a PostgreSQL server of its own.
     (
         "floors",
-        &["hub", "store", "sync", "connector-sdk", "connector-memory"],
+        &[
+            "testkit",
+            "hub",
+            "store",
+            "sync",
+            "connector-sdk",
+            "connector-memory",
+        ],
     ),
 ];
 

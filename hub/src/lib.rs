@@ -19,5 +19,6 @@ pub mod redis;
 pub mod registry;
 pub mod server;
 pub mod state;
+pub mod traces;
 pub mod webhooks;
 pub mod worker;

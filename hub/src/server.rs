@@ -25,6 +25,7 @@ use crate::outbound::{self, Dispatcher};
 use crate::providers::ProviderPool;
 use crate::redis::{self, Budgets, Nodes, Redis};
 use crate::state::{AppState, Parts, id_parts};
+use crate::traces::{self, Follow, Queue, Traces};
 use crate::webhooks::committer::InboxPort;
 use crate::webhooks::{Intake, refresh_routes};
 use crate::worker::{self, Lanes, Worker};
@@ -53,6 +54,8 @@ pub struct Make {
     pub inbox: Box<dyn FnOnce(SqlStore) -> Arc<dyn InboxPort> + Send>,
     /// How long a job stays a node's without a sign of life.
     pub lease: Duration,
+    /// Who is told of traces; what the environment says unless given.
+    pub traces: Option<traces::Settings>,
 }
 
 impl Default for Make {
@@ -61,6 +64,7 @@ impl Default for Make {
             connectors: registry::connectors(),
             inbox: Box::new(|store| Arc::new(store)),
             lease: worker::LEASE,
+            traces: None,
         }
     }
 }
@@ -141,12 +145,21 @@ impl Server {
         );
         let lanes = Lanes::default();
         let node = node_name(entropy.as_ref());
+        let told = match make.traces {
+            Some(settings) => Some(settings),
+            None => traces::from_environment()?,
+        };
+        let (traces, telling) = trace(told, &node, &clock, entropy.as_ref(), &stop)?;
+        if telling.is_some() {
+            store.watch(Arc::new(Follow(traces.clone())));
+        }
         let worker = Worker {
             store: store.clone(),
             runner: Arc::new(engine.clone()),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             lanes: lanes.clone(),
+            traces: traces.clone(),
             node: node.clone(),
             parallel: config.parallel_jobs,
             lease: make.lease,
@@ -159,6 +172,7 @@ impl Server {
             stop.clone(),
         );
         background.extend([tokio::spawn(worker.work(stop.clone())), tokio::spawn(timer)]);
+        background.extend(telling);
         let parts = outbound::Parts {
             store: store.clone(),
             guard: guard.clone(),
@@ -166,6 +180,7 @@ impl Server {
             entropy: Arc::clone(&entropy),
             node,
             limits: outbound::Limits::default(),
+            traces: traces.clone(),
         };
         let (dispatcher, sending) = Dispatcher::start(parts, stop.clone());
         background.push(sending);
@@ -183,6 +198,7 @@ impl Server {
             guard,
             dispatcher,
             redis,
+            traces,
             stopping: stop.clone(),
         });
         let router = api::router(state.clone());
@@ -258,6 +274,22 @@ fn link_nodes(
     let mut tasks = redis::carry(&redis, store);
     tasks.push(kept);
     (Some(redis), tasks)
+}
+
+/// Where spans go, and the task that sends them there.
+fn trace(
+    settings: Option<traces::Settings>,
+    node: &str,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+    stop: &CancellationToken,
+) -> Result<(Traces, Option<JoinHandle<()>>), Failure> {
+    let Some(settings) = settings else {
+        return Ok((Traces::default(), None));
+    };
+    let (queue, sending) = Queue::start(settings.exporter(node)?, stop.clone());
+    let traces = Traces::into(queue, settings.ratio, Arc::clone(clock), entropy.random());
+    Ok((traces, Some(sending)))
 }
 
 /// Opens the database of this configuration, as its server or beside one.

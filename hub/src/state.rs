@@ -14,6 +14,7 @@ use crate::feed::Feed;
 use crate::outbound::Dispatcher;
 use crate::providers::ProviderPool;
 use crate::redis::Redis;
+use crate::traces::Traces;
 use crate::webhooks::Intake;
 use crate::worker::Lanes;
 
@@ -47,6 +48,8 @@ pub struct Parts {
     pub dispatcher: Dispatcher,
     /// What is shared with other nodes besides the database, if anything.
     pub redis: Option<Redis>,
+    /// Where spans go.
+    pub traces: Traces,
     /// Cancelled when the server is to stop: long answers end then.
     pub stopping: CancellationToken,
 }
@@ -116,6 +119,12 @@ impl AppState {
     #[must_use]
     pub fn dispatcher(&self) -> &Dispatcher {
         &self.0.dispatcher
+    }
+
+    /// Where spans go.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.0.traces
     }
 
     /// The feed as it grows.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use model::{LinkId, OrganizationId, PartKey, RecordId};
+use model::{InboundId, LinkId, OrganizationId, PartKey, RecordId};
 use sync::history::HistoryEntry;
 use sync::ports::{Effect, StoreError};
-use sync::state::{FeedAction, FeedEntry, Fence, Link, NewJob, Record};
+use sync::state::{FeedAction, FeedEntry, Fence, InboundEnd, Link, NewJob, Record};
 
 use crate::freshness::{self, Fresh};
 use crate::link_parts::Parts;
 use crate::original::{self, Packed};
+use crate::watch::Committed;
 use crate::write::Write;
 use crate::{
     SqliteStore, collections, conflicts, connections, history, inbox, intents, links, mirrors, pairings,
@@ -46,6 +47,8 @@ struct Plan {
     history: Vec<HistoryEntry>,
     /// Links go, or move to another record.
     takes_apart: bool,
+    /// Webhooks that were taken in.
+    webhooks: Vec<InboundId>,
     /// Over what the links that were dropped have left.
     freshness: Vec<Fresh>,
 }
@@ -65,6 +68,14 @@ impl Plan {
             Effect::Feed(entry) => entry.action == FeedAction::Deleted,
             other => matches!(other, Effect::DropLink { .. }),
         };
+        if let Effect::EndInbound {
+            inbound,
+            end: InboundEnd::Done(_),
+            ..
+        } = &effect
+        {
+            self.webhooks.push(inbound.clone());
+        }
         match effect {
             Effect::CreateRecord(record) => {
                 self.record_ids.insert(record.id.clone());
@@ -176,9 +187,12 @@ impl SqliteStore {
         let plan = Plan::of(effects);
         let now = self.now_ms();
         let mut write = self.write_in(organization).await?;
-        if let Some(fence) = fence {
-            queue::check_fence(&mut write, organization, fence).await?;
-        }
+        let of_job = match fence {
+            Some(fence) => queue::check_fence(&mut write, organization, fence).await?,
+            None => None,
+        };
+        let webhook = plan.webhooks.first().cloned().or(of_job);
+        write.brought_by(webhook.clone());
         if plan.takes_apart {
             write.remember(organization, &plan.feed).await?;
         }
@@ -198,8 +212,21 @@ impl SqliteStore {
             queue::enqueue(&mut write, organization, job, now).await?;
         }
         history::append(&mut write, organization, plan.history).await?;
+        let entries = plan.feed.len();
         write.append(organization, plan.feed).await?;
-        write.commit().await
+        let (passed_on, last) = write.outcome();
+        write.commit().await?;
+        if let (Some(webhook), Some(watch)) = (webhook, self.watcher()) {
+            watch.committed(&Committed {
+                webhook,
+                webhooks: plan.webhooks,
+                passed_on,
+                job: fence.map(|fence| fence.job.clone()),
+                changes: last.filter(|_| entries > 0).map(|last| (entries, last)),
+                began_at: now,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The feed: committed changes in order, and the bell that rings when it grows.
 
-use model::{ConnectionId, OrganizationId};
+use model::{ConnectionId, InboundId, OrganizationId};
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
 
 use crate::SqliteStore;
-use crate::column::{all, failed, get, json, word};
+use crate::column::{all, failed, get, json, optional_id, word};
 use crate::sql::{self, QueryBuilder, Row};
 
 /// An entry of the feed with its place.
@@ -17,6 +17,8 @@ pub struct Change {
     pub entry: FeedEntry,
     /// The connections that it concerns: where its subject is, or was until this change, linked.
     pub connections: Vec<ConnectionId>,
+    /// The webhook that brought it about, where one did; of several that were worked on together the first.
+    pub webhook: Option<InboundId>,
 }
 
 /// Which changes. What is left empty does not narrow.
@@ -60,6 +62,7 @@ pub(crate) fn read(row: &Row) -> Result<Change, StoreError> {
             at: get(row, "at")?,
         },
         connections: json(row, "connections")?,
+        webhook: optional_id(row, "webhook")?,
     })
 }
 

@@ -47,6 +47,7 @@ mod rotation;
 mod seal;
 mod search;
 mod sql;
+mod watch;
 mod write;
 
 pub use backup::{BackupError, Restored};
@@ -78,6 +79,7 @@ pub use ring::KeyRing;
 pub use rotation::{Rotated, RotationError};
 pub use seal::{KeyError, MasterKey};
 pub use sync::ports::StoreError;
+pub use watch::{Committed, Watch};
 
 /// The store by its former name.
 pub type SqliteStore = SqlStore;

@@ -1,12 +1,12 @@
 //! The queue of background work: enqueue, claim, heartbeat, finish. Leases, fence tokens and lanes live here.
 
-use model::{ConnectionId, JobId, OrganizationId};
+use model::{ConnectionId, InboundId, JobId, OrganizationId};
 use serde_json::Value;
 use sync::ports::{JobFailure, StoreError};
 use sync::state::{ClaimedJob, Fence, JobTask, NewJob};
 
 use crate::SqliteStore;
-use crate::column::{count, document, failed, get, id, json, refused};
+use crate::column::{count, document, failed, get, id, json, optional_id, refused};
 use crate::dialect::ANYTHING_TO_CLAIM;
 use crate::sql::{self, Row};
 use crate::write::Write;
@@ -16,19 +16,21 @@ macro_rules! enqueue {
     ($from:literal) => {
         concat!(
             "INSERT INTO jobs
-                (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at, head_start_ms) ",
+                (organization_id, id, task, name, lane, state, run_at, attempts, token, done, created_at, head_start_ms,
+                 webhook) ",
             $from,
             " ON CONFLICT (organization_id, task) WHERE state = 'queued' DO UPDATE
-             SET run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
-             RETURNING id"
+             SET run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END,
+                 webhook = COALESCE(jobs.webhook, excluded.webhook)
+             RETURNING id, webhook"
         )
     };
 }
 
-const ENQUEUE: &str = enqueue!("VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8)");
+const ENQUEUE: &str = enqueue!("VALUES ($1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8, $9)");
 /// A job for a connection that is paused would be claimed, do nothing and end: two transactions for each that came in.
 const ENQUEUE_UNLESS_PAUSED: &str = enqueue!(
-    "SELECT $1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8
+    "SELECT $1, $2, $3, $4, $5, 'queued', $6, 0, 0, 0, $7, $8, $9
      WHERE NOT EXISTS (SELECT 1 FROM connections WHERE organization_id = $1 AND id = $5 AND health = 'paused')"
 );
 
@@ -63,7 +65,8 @@ async fn insert(
     job: &NewJob,
     now: i64,
 ) -> Result<Option<String>, StoreError> {
-    let id = sql::query_scalar(statement)
+    let webhook = write.webhook().map(|id| id.as_str().to_owned());
+    let row = sql::query(statement)
         .bind(organization.as_str())
         .bind(job.id.as_str())
         .bind(document(&job.task)?)
@@ -72,21 +75,23 @@ async fn insert(
         .bind(job.run_at)
         .bind(now)
         .bind(job.task.head_start_ms())
+        .bind(webhook)
         .fetch_optional(write.conn())
         .await
         .map_err(refused(job.id.as_str()))?;
-    if id.is_some() {
-        write.wake_workers();
-    }
-    Ok(id)
+    let Some(row) = row else { return Ok(None) };
+    write.wake_workers();
+    write.pass_on(optional_id(&row, "webhook")?);
+    get(&row, "id").map(Some)
 }
 
-/// Refuses to go on unless the job is still held, by this claim and in this organization.
+/// Refuses to go on unless the job is still held, by this claim and in this organization. Answers with the webhook that it
+/// goes back to.
 pub(crate) async fn check_fence(
     write: &mut Write,
     organization: &OrganizationId,
     fence: &Fence,
-) -> Result<(), StoreError> {
+) -> Result<Option<InboundId>, StoreError> {
     let held = sql::query(write.engine().fence())
         .bind(organization.as_str())
         .bind(fence.job.as_str())
@@ -94,8 +99,8 @@ pub(crate) async fn check_fence(
         .fetch_optional(write.conn())
         .await
         .map_err(failed)?;
-    held.map(|_| ())
-        .ok_or_else(|| StoreError::Fenced(fence.job.clone()))
+    let row = held.ok_or_else(|| StoreError::Fenced(fence.job.clone()))?;
+    optional_id(&row, "webhook")
 }
 
 /// Calls off what waits and runs on a connection. The tokens rise: whoever works on one can commit no more.
@@ -130,6 +135,7 @@ fn claimed(row: &Row) -> Result<ClaimedJob, StoreError> {
             job,
             token: get(row, "token")?,
         },
+        webhook: optional_id(row, "webhook")?,
     })
 }
 

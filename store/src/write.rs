@@ -1,6 +1,6 @@
 //! A transaction that writes, and the bells it rings once it is committed.
 
-use model::OrganizationId;
+use model::{InboundId, OrganizationId};
 use sync::ports::StoreError;
 use sync::state::FeedEntry;
 
@@ -24,6 +24,10 @@ pub(crate) struct Write {
     turn: Option<Turn>,
     /// Connections that subjects of the feed had to do with before this transaction.
     concerned: Concerned,
+    /// The webhook that brings about what is written here.
+    webhook: Option<InboundId>,
+    /// Webhooks that enqueued jobs go on for: theirs, where they waited for another already.
+    passed_on: Vec<InboundId>,
 }
 
 impl Write {
@@ -35,6 +39,8 @@ impl Write {
             wakes: false,
             turn: None,
             concerned: Concerned::default(),
+            webhook: None,
+            passed_on: Vec::new(),
         }
     }
 
@@ -57,6 +63,26 @@ impl Write {
     /// Rings for workers after the commit.
     pub(crate) fn wake_workers(&mut self) {
         self.wakes = true;
+    }
+
+    /// What is appended to feeds and enqueued from here on goes back to this webhook.
+    pub(crate) fn brought_by(&mut self, webhook: Option<InboundId>) {
+        self.webhook = webhook;
+    }
+
+    pub(crate) const fn webhook(&self) -> Option<&InboundId> {
+        self.webhook.as_ref()
+    }
+
+    /// A job was enqueued, or one that waits is joined, that goes back to this webhook.
+    pub(crate) fn pass_on(&mut self, to: Option<InboundId>) {
+        self.passed_on.extend(to);
+    }
+
+    /// The webhooks that enqueued jobs go back to, and the last entry of the feed that was appended.
+    pub(crate) fn outcome(&mut self) -> (Vec<InboundId>, Option<i64>) {
+        let last = self.heads.last().map(|head| head.seq);
+        (std::mem::take(&mut self.passed_on), last)
     }
 
     /// Notes which connections these changes concern as things stand, before they are taken apart.
@@ -112,14 +138,16 @@ impl Write {
             let texts = (document(&entry.changed)?, document(&entry.origin)?, connections);
             numbered.push((seq, texts, entry));
         }
+        let webhook = self.webhook.clone();
         let mut rows = numbered.into_iter().peekable();
         while rows.peek().is_some() {
             let mut insert = QueryBuilder::new(
                 "INSERT INTO changes
-                    (organization_id, seq, action, subject, kind, version, changed, origin, at, connections) ",
+                    (organization_id, seq, action, subject, kind, version, changed, origin, at, connections,
+                     webhook) ",
             );
             insert.push_values(
-                rows.by_ref().take(rows_per_insert(10)),
+                rows.by_ref().take(rows_per_insert(11)),
                 |mut row, (seq, (changed, origin, connections), entry)| {
                     row.push_bind(organization.as_str())
                         .push_bind(seq)
@@ -130,7 +158,8 @@ impl Write {
                         .push_bind(changed)
                         .push_bind(origin)
                         .push_bind(entry.at)
-                        .push_bind(connections);
+                        .push_bind(connections)
+                        .push_bind(webhook.as_ref().map(|id| id.as_str()));
                 },
             );
             insert.build().execute(self.conn()).await.map_err(failed)?;

@@ -8,6 +8,8 @@ mod accounts;
 mod background;
 #[path = "queries/bench.rs"]
 mod bench;
+#[path = "queries/brought.rs"]
+mod brought;
 #[path = "queries/feed.rs"]
 mod feed;
 #[path = "queries/halfway.rs"]

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use connector_sdk::{Cursor, RemoteCollection, RemoteId, RemoteVersion};
 use model::{
-    CollectionId, ConflictId, ConnectionId, Content, EventTime, FieldPath, IntentId, JobId, Kind, LinkId,
-    MirrorId, OrganizationId, PartKey, QuarantineId, RecordId, UserId,
+    CollectionId, ConflictId, ConnectionId, Content, EventTime, FieldPath, InboundId, IntentId, JobId, Kind,
+    LinkId, MirrorId, OrganizationId, PartKey, QuarantineId, RecordId, UserId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -539,6 +539,8 @@ pub struct ClaimedJob {
     pub attempts: u32,
     /// The right to commit.
     pub fence: Fence,
+    /// The webhook that it goes back to, where one brought it about. Nothing is decided by it.
+    pub webhook: Option<InboundId>,
 }
 
 /// Proof that a node still holds a job: checked in every commit, so that a node that slept cannot write late.

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::egress::Guard;
+use crate::traces::Traces;
 use endpoint::Handle;
 use record::Recorder;
 
@@ -71,6 +72,8 @@ pub struct Parts {
     pub node: String,
     /// What it may take.
     pub limits: Limits,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// Sends what the feed says. Cheap to clone.
@@ -84,6 +87,7 @@ pub(crate) struct Shared {
     entropy: Arc<dyn Entropy>,
     node: String,
     limits: Limits,
+    traces: Traces,
     recorder: Recorder,
     /// Rung when endpoints changed.
     leases: Notify,
@@ -106,6 +110,7 @@ impl Dispatcher {
             entropy: parts.entropy,
             node: parts.node,
             limits: parts.limits,
+            traces: parts.traces,
             recorder,
             leases: Notify::new(),
             feed: Notify::new(),

@@ -23,6 +23,7 @@ use super::directory::Target;
 use crate::api::error::{ApiError, Code};
 use crate::api::request_id;
 use crate::state::AppState;
+use crate::traces::follow::{Arrival, Arrived};
 
 /// Connections that one delivery may concern; vendors name a handful.
 const MAX_ROUTES: usize = 100;
@@ -190,6 +191,7 @@ async fn receive(
     within: Duration,
 ) -> Result<Taken, Refused> {
     let (parts, body) = request.into_parts();
+    let arrival = Arrival::begin(state.traces(), &parts.headers);
     let facet = target.and_then(|target| target.connector.webhooks());
     let limit = facet.map_or(DEFAULT_MAX_BODY_BYTES, Webhooks::max_body_bytes);
     let held = state.intake().room.read(body, limit).await?;
@@ -224,7 +226,7 @@ async fn receive(
     }
     let taken = async {
         let verified = verify(state, target, facet, raw, now_ms).await?;
-        store(state, target, facet, &verified, trace).await
+        store(state, target, facet, &verified, (trace, arrival)).await
     };
     // What is committed nevertheless is recognised when it comes again.
     timeout(within, taken)
@@ -276,7 +278,7 @@ async fn store(
     target: &Target,
     facet: &dyn Webhooks,
     verified: &VerifiedRequest,
-    trace: Option<String>,
+    (trace, arrival): (Option<String>, Option<Arrival>),
 ) -> Result<Taken, Refused> {
     let places = places(state, target, facet, verified).await?;
     if places.is_empty() {
@@ -312,7 +314,14 @@ async fn store(
         })
         .collect();
     let count = rows.len();
-    match state.intake().committer.commit(rows).await {
+    let told = arrival.map(|arrival| (arrival, rows.iter().map(Arrived::from).collect::<Vec<_>>()));
+    let begun = state.traces().begin();
+    let committed = state.intake().committer.commit(rows).await;
+    if let (Some((arrival, rows)), Ok(receipts)) = (told, &committed) {
+        let rows = rows.into_iter().zip(receipts.iter().copied()).collect();
+        arrival.stored(state.traces(), target.connector.info().id, rows, begun);
+    }
+    match committed {
         Ok(receipts) if receipts.len() != count => {
             tracing::error!(
                 count,

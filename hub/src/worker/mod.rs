@@ -18,6 +18,8 @@ use sync::state::ClaimedJob;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::traces::Traces;
+
 pub use lanes::Lanes;
 pub use schedule::schedule;
 
@@ -67,6 +69,8 @@ pub struct Worker {
     pub entropy: Arc<dyn Entropy>,
     /// What runs in this process.
     pub lanes: Lanes,
+    /// Where spans go.
+    pub traces: Traces,
     /// This process's name in leases.
     pub node: String,
     /// Jobs at the same time.

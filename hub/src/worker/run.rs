@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::Worker;
 use crate::api::error::Code;
+use crate::traces::follow::worked;
 
 /// How often progress is shown.
 const BEAT: Duration = Duration::from_secs(1);
@@ -64,6 +65,7 @@ impl Worker {
 
     async fn run_in_place(&self, job: &ClaimedJob, cancel: &CancellationToken, stop: &CancellationToken) {
         let begun = tokio::time::Instant::now();
+        let followed = self.traces.begin();
         let reported = Reported {
             done: AtomicU64::new(0),
             total: AtomicU64::new(UNKNOWN),
@@ -94,7 +96,10 @@ impl Worker {
             .finish(&job.fence, self.clock.now_ms(), result.clone())
             .await
         {
-            Ok(()) => observe(job, &result, begun.elapsed()),
+            Ok(()) => {
+                worked(&self.traces, job, followed, result.is_err());
+                observe(job, &result, begun.elapsed());
+            }
             Err(StoreError::Fenced(_)) => tracing::debug!("the job was called off or taken over meanwhile"),
             Err(error) => tracing::error!(%error, "a job's end could not be stored; it will run again"),
         }

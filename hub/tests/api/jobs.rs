@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use connector_sdk::{Clock as _, SystemClock};
 use hub::entropy::SystemEntropy;
 use hub::state::id_parts;
+use hub::traces::Traces;
 use hub::worker::{LEASE, Lanes, Runner, Worker};
 use model::{ConnectionId, JobId, OrganizationId};
 use serde_json::{Value, json};
@@ -98,6 +99,7 @@ async fn bench(stand: Stand) -> Bench {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         lanes: lanes.clone(),
+        traces: Traces::default(),
         node: "test".to_owned(),
         parallel: 2,
         lease: LEASE,

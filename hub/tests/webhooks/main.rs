@@ -8,6 +8,7 @@ mod hostile;
 mod intake;
 mod kill;
 mod scene;
+mod traces;
 mod work;
 
 use std::path::Path;

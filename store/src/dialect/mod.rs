@@ -29,7 +29,7 @@ macro_rules! free_jobs {
 /// The job that a fence speaks of, if it is still held.
 macro_rules! fence {
     () => {
-        "SELECT id FROM jobs WHERE organization_id = $1 AND id = $2 AND token = $3 AND state = 'running'"
+        "SELECT id, webhook FROM jobs WHERE organization_id = $1 AND id = $2 AND token = $3 AND state = 'running'"
     };
 }
 

@@ -5,7 +5,7 @@ mod server;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use connector_sdk::Clock;
@@ -21,6 +21,7 @@ use crate::migrations;
 use crate::outbound;
 use crate::ring::KeyRing;
 use crate::sql::{self, Pool, Row, Tx};
+use crate::watch::Watch;
 use crate::write::Write;
 
 pub(crate) use file::take_lock;
@@ -44,6 +45,8 @@ struct Inner {
     bells: Bells,
     /// Between nodes; ended by [`SqlStore::close`], or with the last clone.
     carriers: Mutex<Option<Carriers>>,
+    /// Who hears what commits did with webhooks.
+    watch: OnceLock<Arc<dyn Watch>>,
 }
 
 /// How to open a database.
@@ -179,6 +182,7 @@ impl SqlStore {
             turns: std::array::from_fn(|_| Arc::default()),
             bells: Bells::alone(),
             carriers: Mutex::default(),
+            watch: OnceLock::new(),
         };
         store.bring_up_to_date(options.mode).await?;
         if let Some(own) = listening {
@@ -225,6 +229,16 @@ impl SqlStore {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.engine() == Engine::Postgres
+    }
+
+    /// Has `watch` told of each commit that takes a webhook in, or goes back to one. The first who asks is told.
+    pub fn watch(&self, watch: Arc<dyn Watch>) {
+        // There is one reader of this, and it asks once.
+        let _ = self.inner.watch.set(watch);
+    }
+
+    pub(crate) fn watcher(&self) -> Option<&dyn Watch> {
+        self.inner.watch.get().map(|watch| &**watch)
     }
 
     /// Whether no other process can serve the database as long as this store is open.

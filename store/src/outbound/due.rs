@@ -49,7 +49,7 @@ impl SqliteStore {
     ) -> Result<Vec<DueDelivery>, StoreError> {
         let rows = sql::query(
             "SELECT d.id AS delivery_id, d.attempts, d.created_at AS made_at, d.deadline,
-                c.seq, c.action, c.subject, c.kind, c.version, c.changed, c.origin, c.connections, c.at
+                c.seq, c.action, c.subject, c.kind, c.version, c.changed, c.origin, c.connections, c.at, c.webhook
              FROM outbound_deliveries d
              LEFT JOIN changes c ON c.organization_id = d.organization_id AND c.seq = d.seq
              WHERE d.organization_id = $1 AND d.endpoint_id = $2 AND d.state = 'pending' AND d.next_at <= $3

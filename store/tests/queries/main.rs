@@ -5,6 +5,7 @@
 mod accounts;
 mod background;
 mod bench;
+mod brought;
 mod feed;
 mod halfway;
 mod inbox;

@@ -81,6 +81,7 @@ impl Job {
                 job: self.id.clone(),
                 token: self.token,
             },
+            webhook: None,
         }
     }
 

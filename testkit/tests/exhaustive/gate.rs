@@ -206,6 +206,7 @@ impl Task {
             id,
             task,
             attempts: 0,
+            webhook: None,
         };
         (job, side)
     }

@@ -2,7 +2,7 @@
 
 mod stream;
 
-use model::ConnectionId;
+use model::{ConnectionId, InboundId};
 use serde::{Deserialize, Serialize};
 use store::{Change, ChangeFilter};
 use sync::state::{FeedAction, Origin};
@@ -43,6 +43,9 @@ pub struct ChangeOut {
     pub origin: Origin,
     /// The connections that it concerns: where the record is linked, or was until now.
     pub connections: Vec<ConnectionId>,
+    /// The webhook that brought it about, where one did: see `/v1/deliveries/{id}`. Of several that came together the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<InboundId>,
     /// When.
     pub at: String,
 }
@@ -53,6 +56,7 @@ impl From<Change> for ChangeOut {
             seq,
             entry,
             connections,
+            webhook,
         } = change;
         Self {
             seq,
@@ -63,6 +67,7 @@ impl From<Change> for ChangeOut {
             changed: entry.changed,
             origin: entry.origin,
             connections,
+            webhook_id: webhook,
             at: moment(entry.at),
         }
     }

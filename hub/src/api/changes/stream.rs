@@ -18,6 +18,7 @@ use super::{ChangeOut, checked_after, filter};
 use crate::api::error::{ApiError, Code, Failures};
 use crate::api::extract::{Caller, Params};
 use crate::feed::{End, Follower, News, Refused, Told};
+use crate::traces::follow;
 
 /// A sign of life when nothing happens, so that neither side nor a proxy takes the silence for the end.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -153,10 +154,15 @@ fn events(mut heard: Heard) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
         loop {
             match heard.next().await {
-                News::Change(told) => yield Ok(Event::default()
-                    .event("change")
-                    .id(told.change.seq.to_string())
-                    .data(text(&told))),
+                News::Change(told) => {
+                    let begun = heard.caller.state().traces().begin();
+                    yield Ok(Event::default()
+                        .event("change")
+                        .id(told.change.seq.to_string())
+                        .data(text(&told)));
+                    // Asked for the next: this one is on its way.
+                    follow::told(heard.caller.state().traces(), &told.change, "sse", begun);
+                }
                 News::End { reason, after } => {
                     let data = serde_json::json!({ "reason": reason.name(), "after": after });
                     yield Ok(Event::default().event("end").data(data.to_string()));
@@ -187,6 +193,7 @@ async fn talk(mut socket: WebSocket, mut heard: Heard) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut alive = Instant::now();
     loop {
+        let mut change = None;
         let message = tokio::select! {
             received = socket.recv() => match received {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
@@ -202,12 +209,21 @@ async fn talk(mut socket: WebSocket, mut heard: Heard) {
                 Message::Ping(axum::body::Bytes::new())
             }
             news = heard.next() => match news {
-                News::Change(told) => Message::Text((*text(&told)).into()),
+                News::Change(told) => {
+                    let message = Message::Text((*text(&told)).into());
+                    change = Some(told);
+                    message
+                }
                 News::End { reason, after } => return close(socket, reason, after).await,
             },
         };
+        let begun = heard.caller.state().traces().begin();
         match tokio::time::timeout(PATIENCE, socket.send(message)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => {
+                if let Some(told) = change {
+                    follow::told(heard.caller.state().traces(), &told.change, "websocket", begun);
+                }
+            }
             Ok(Err(_)) | Err(_) => return,
         }
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use model::OutboundDeliveryId;
 use store::{Attempt, DueDelivery, EndpointNote, Outcome, Sent, Then, WebhookEndpoint};
 use tokio::sync::mpsc;
@@ -18,6 +19,7 @@ use crate::outbound::schedule::{self, RETRY_WINDOW_MS};
 use crate::outbound::send::{Answer, send};
 use crate::outbound::sign::Keys;
 use crate::outbound::{Dispatcher, message};
+use crate::traces::{self, Span};
 
 /// With fewer than this in memory the store is asked for more.
 const FEW: usize = 250;
@@ -222,11 +224,24 @@ impl Task {
                 return None;
             };
             let body = Bytes::from(message::body(&endpoint.id, &delivery));
-            let headers = keys.headers(delivery.id.as_str(), now_ms.div_euclid(1_000), &body);
+            let mut headers = keys.headers(delivery.id.as_str(), now_ms.div_euclid(1_000), &body);
             let url = keys.url();
             self.sending.spawn(async move {
                 let begun = Instant::now();
+                let webhook = delivery
+                    .change
+                    .as_ref()
+                    .and_then(|change| change.webhook.as_ref());
+                let span = shared.traces.delivery(webhook, &delivery.id);
+                if let Some(span) = &span
+                    && let Ok(value) = HeaderValue::from_str(&traces::header(&span.context()))
+                {
+                    headers.insert("traceparent", value);
+                }
                 let answer = send(&shared.guard, &url, headers, body, shared.limits).await;
+                if let Some(span) = span {
+                    attempted(span, &delivery, &answer).end_after(now_ms, begun.elapsed());
+                }
                 Ended {
                     delivery,
                     at: now_ms,
@@ -341,6 +356,19 @@ impl Task {
         let key = (endpoint.organization.clone(), endpoint.id.clone());
         self.dispatcher.0.endpoints().remove(&key);
         self.dispatcher.endpoints_changed();
+    }
+}
+
+/// What a span says of an attempt.
+fn attempted<'a>(span: Span<'a>, delivery: &DueDelivery, answer: &Answer) -> Span<'a> {
+    let span = span
+        .with("concord.delivery.id", delivery.id.to_string())
+        .with("concord.delivery.attempt", i64::from(delivery.attempts) + 1)
+        .with("concord.delivery.outcome", answer.outcome.name())
+        .failed(answer.outcome != Outcome::Delivered);
+    match answer.status {
+        Some(status) => span.with("http.response.status_code", i64::from(status)),
+        None => span,
     }
 }
 

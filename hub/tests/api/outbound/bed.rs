@@ -109,6 +109,7 @@ impl Bed {
             entropy: Arc::new(SystemEntropy),
             node: "node".to_owned(),
             limits,
+            traces: hub::traces::Traces::default(),
         };
         let stop = CancellationToken::new();
         let (dispatcher, running) = Dispatcher::start(parts, stop.clone());

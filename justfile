@@ -36,6 +36,10 @@ bench-ingest *words:
 bench-feed *words:
     scripts/bench-feed {{ words }}
 
+# what a thousand idle connections to providers cost, and ten thousand clients that say nothing
+bench-idle *words:
+    scripts/bench-idle {{ words }}
+
 # the deterministic simulator as CI plays it, or with the words: just simulate --seeds 100000
 simulate *words:
     scripts/simulate {{ words }}

@@ -77,7 +77,7 @@ pub use quarantine::QuarantineFilter;
 pub use records::{RecordFilter, RecordView};
 pub use ring::KeyRing;
 pub use rotation::{Rotated, RotationError};
-pub use seal::{KeyError, MasterKey};
+pub use seal::{KeyError, MasterKey, sync_folder_of};
 pub use sync::ports::StoreError;
 pub use watch::{Committed, Watch};
 

@@ -46,8 +46,8 @@ pub(crate) async fn enqueue(
     id.ok_or_else(|| StoreError::Stale(job.id.to_string()))
 }
 
-/// The same, where the connection that the job is for is not paused: then nothing is enqueued, and whoever resumes it
-/// finds what waits.
+/// The same, where the connection that the job is for is not paused: then nothing is enqueued, and the timer
+/// finds what waits once it is resumed.
 pub(crate) async fn enqueue_unless_paused(
     write: &mut Write,
     organization: &OrganizationId,

@@ -108,6 +108,8 @@ impl MasterKey {
                 file.write_all(to_hex(bytes.as_slice()).as_bytes())
                     .and_then(|()| file.write_all(b"\n"))
                     .and_then(|()| file.sync_all())
+                    // The file's name, too: something may be sealed with the key at once.
+                    .and_then(|()| sync_folder_of(path))
                     .map_err(failed)?;
                 Ok(Self::from_bytes(bytes))
             }
@@ -210,6 +212,15 @@ fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// A new file that only its owner can read.
+/// Waits until the names in a file's folder are on the disk.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 pub(crate) fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

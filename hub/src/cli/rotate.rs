@@ -99,10 +99,7 @@ fn put_in_place(first: &Path, next: &Path) -> anyhow::Result<String> {
         Err(error) => return Err(failed(error).into()),
     }
     fs::rename(next, first).map_err(failed)?;
-    let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed)?;
+    store::sync_folder_of(first).map_err(failed)?;
     Ok(Path::new(&kept).display().to_string())
 }
 

@@ -57,8 +57,9 @@ async fn send(exporter: SpanExporter, mut spans: mpsc::Receiver<SpanData>, stop:
     loop {
         let mut batch = Vec::with_capacity(BATCH);
         let begun = tokio::select! {
-            begun = spans.recv() => begun,
+            biased;
             () = stop.cancelled() => break,
+            begun = spans.recv() => begun,
         };
         let Some(first) = begun else { return };
         batch.push(first);
@@ -75,7 +76,16 @@ async fn send(exporter: SpanExporter, mut spans: mpsc::Receiver<SpanData>, stop:
             () = tokio::time::sleep(GATHER) => {}
             () = stop.cancelled() => {}
         }
-        export(&exporter, batch, &mut failing).await;
+        let export = export(&exporter, batch, &mut failing);
+        // What is being sent when the server stops has no longer than what comes after it.
+        let in_time = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            () = export => {}
+            () = in_time => return,
+        }
     }
     spans.close();
     let last = async {
@@ -159,6 +169,30 @@ mod tests {
             left += 1;
         }
         assert_eq!(left, ROOM);
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_asks_for_patience_stops_nothing_else() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let collector = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/v1/traces", collector.local_addr().unwrap());
+        let settings = crate::traces::Settings { endpoint, ratio: 1.0 };
+        let stop = CancellationToken::new();
+        let (queue, task) = Queue::start(settings.exporter("node").unwrap(), stop.clone());
+        let traces = Traces::into(queue, 1.0, Arc::new(SystemClock), 7);
+        let span = traces.step(&InboundId::new(1, 1), Step::Receive, "webhook receive");
+        span.unwrap().end_after(0, Duration::ZERO);
+        let (mut asked, _) = collector.accept().await.unwrap();
+        let mut request = [0; 4_096];
+        assert!(asked.read(&mut request).await.unwrap() > 0);
+        asked
+            .write_all(b"HTTP/1.1 503 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        // This runtime has one thread. Were it made to wait, nothing below would come to an end.
+        stop.cancel();
+        task.await.unwrap();
     }
 
     #[test]

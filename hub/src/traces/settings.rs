@@ -2,7 +2,9 @@
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>). `OTEL_EXPORTER_OTLP_HEADERS` and its kind are read by the
 //! exporter itself.
 
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use std::fmt;
+
+use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
 
@@ -13,12 +15,20 @@ use crate::failure::Failure;
 const PATH: &str = "/v1/traces";
 
 /// What to tell, and to whom.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
-    /// Where traces are posted.
+    /// Where traces are posted. It may hold a password.
     pub endpoint: String,
     /// Which share of them, 0 to 1.
     pub ratio: f64,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("ratio", &self.ratio)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The settings of the process; `None` where no collector is named.
@@ -53,18 +63,20 @@ fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Settings>, F
             ));
         }
     }
-    let fits = url::Url::parse(&endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !fits {
+    let url = url::Url::parse(&endpoint).ok();
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
         // It may hold a password: it is not shown.
         return Err(Failure::new(
             "the address of the collector of traces (OTEL_EXPORTER_OTLP_ENDPOINT) is not a web address",
             "write it as http://localhost:4318",
         ));
-    }
+    };
     let ratio = ratio(
         variable("OTEL_TRACES_SAMPLER").as_deref(),
         variable("OTEL_TRACES_SAMPLER_ARG").as_deref(),
     )?;
+    // As it was understood: the exporter would refuse, and show, what is written otherwise.
+    let endpoint = url.to_string();
     Ok(Some(Settings { endpoint, ratio }))
 }
 
@@ -96,22 +108,25 @@ impl Settings {
     /// # Errors
     /// When it cannot be set up; says what to do.
     pub fn exporter(&self, node: &str) -> Result<SpanExporter, Failure> {
-        let failed = |error: &dyn std::fmt::Display| {
+        // What is wrong is not shown: it repeats the address, and headers.
+        let failed = || {
             Failure::new(
-                format!("the way to the collector of traces cannot be set up: {error}"),
+                "the way to the collector of traces cannot be set up",
                 "correct the variables OTEL_EXPORTER_OTLP_..., or take them out",
             )
         };
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| failed(&error))?;
+            .map_err(|_| failed())?;
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Client(client))
             .with_endpoint(&self.endpoint)
+            // Its waits between tries would stop a whole thread, and with it whatever else the hub does there.
+            .with_retry_policy(RetryPolicy::disabled())
             .build()
-            .map_err(|error| failed(&error))?;
+            .map_err(|_| failed())?;
         // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read here.
         let mut resource = Resource::builder();
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
@@ -142,7 +157,7 @@ mod tests {
         assert_eq!(settings.endpoint, "http://collector:4318/v1/traces");
         assert!((settings.ratio - 1.0).abs() < f64::EPSILON);
         assert!(of(&[named, ("OTEL_SDK_DISABLED", "true")]).unwrap().is_none());
-        let whole = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector/mine");
+        let whole = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector/mine ");
         assert_eq!(
             of(&[named, whole]).unwrap().unwrap().endpoint,
             "https://collector/mine"
@@ -153,6 +168,16 @@ mod tests {
     fn what_cannot_be_understood_is_refused_without_showing_the_address() {
         let failure = of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "user:hunter2@collector")]).unwrap_err();
         assert!(!format!("{failure:?}").contains("hunter2"));
+        let held = of(&[(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "https://user:hunter2@kollektör:4318",
+        )]);
+        let held = held.unwrap().unwrap();
+        assert!(!format!("{held:?}").contains("hunter2"));
+        assert!(
+            held.exporter("node").is_ok(),
+            "understood, and taken as it was understood"
+        );
         let named = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
         for wrong in [
             ("OTEL_TRACES_SAMPLER", "sometimes"),

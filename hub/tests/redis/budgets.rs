@@ -81,7 +81,10 @@ async fn two_nodes_together_keep_a_rate() {
     let two = Two::start(&server.url()).await;
     let taken = AtomicUsize::new(0);
     let took = two.take(3 * RATE, &taken).await;
-    assert!(took >= least(3 * RATE), "{took:?}");
+    // On a machine so slow that an answer came too late, a node had its own share for a while.
+    let lost = two.links.iter().any(|link| link.redis.outages() > 0);
+    let slack = if lost { 2 * PARALLEL } else { 0 };
+    assert!(took >= least(3 * RATE - slack), "{took:?}");
     for link in &two.links {
         link.is(true).await;
     }

@@ -10,6 +10,7 @@ use sync::state::{Inbound, InboundEnd, JobTask, NewJob};
 
 use crate::column::{all, count, document, failed, get, id, refused};
 use crate::deliveries::InboundState;
+use crate::dialect::Engine;
 use crate::original::{self, Packed};
 use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
@@ -24,8 +25,10 @@ pub const PARKED_MS: i64 = 10 * 60_000;
 const FAILED_REST_MS: i64 = 60_000;
 /// How many are forgotten in one transaction: writers wait for no more than that.
 const SWEEP_ROWS: i64 = 2_000;
-/// Rows of the statements that a batch is written with. Few sizes, so that each is prepared once.
+/// Rows of the statements that a batch is written with on SQLite. Few sizes, so that each is prepared once.
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+/// The same on PostgreSQL, at most.
+const MOST_ROWS: usize = 1_024;
 
 /// A webhook on its way into the inbox.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +115,15 @@ fn doubles_of(row: &NewInbound) -> (&str, &str, Option<&str>, Option<&str>) {
         row.delivery.as_deref(),
         row.route.as_deref(),
     )
+}
+
+/// How many of the rows that are left go into the next statement: a server is sent columns, and its statement is the same
+/// for any number of them.
+fn rows_at_once(engine: Engine, left: usize) -> usize {
+    match engine {
+        Engine::Sqlite => CHUNKS.into_iter().find(|size| *size <= left).unwrap_or(1),
+        Engine::Postgres => left.min(MOST_ROWS),
+    }
 }
 
 /// Writes rows of one statement's size; answers with the ids of those that were not there before.
@@ -254,7 +266,7 @@ impl SqliteStore {
         let mut taken = BTreeSet::new();
         let mut left = rows.as_slice();
         while !left.is_empty() {
-            let size = CHUNKS.into_iter().find(|size| *size <= left.len()).unwrap_or(1);
+            let size = rows_at_once(write.engine(), left.len());
             let (chunk, rest) = left.split_at(size);
             insert(&mut write, chunk, &mut taken).await?;
             left = rest;

@@ -34,6 +34,12 @@ fn titled(title: &str) -> Content {
     with(weekly(9, None), "title", json!(title))
 }
 
+/// The same note, in this markup.
+fn noted(html: &str) -> Content {
+    let note = json!({"text": "bring cake", "html": html});
+    with(titled("standup"), "description", note)
+}
+
 fn title(content: &Content) -> Option<&Value> {
     content.fields.get("title")
 }
@@ -131,13 +137,6 @@ fn without_versions_it_may_have_been_a_person_so_the_value_is_kept_once() {
 #[test]
 fn what_the_provider_makes_of_what_it_was_sent_is_recognised_and_kept_once() {
     let scene = scene(Options::WHOLE);
-    let noted = |html: &str| {
-        with(
-            titled("standup"),
-            "description",
-            json!({"text": "bring cake", "html": html}),
-        )
-    };
     let (sent, there) = (
         noted("<p>bring cake</p>"),
         noted("<html><p>bring cake</p></html>"),
@@ -160,13 +159,6 @@ fn what_the_provider_makes_of_what_it_was_sent_is_recognised_and_kept_once() {
 #[test]
 fn what_was_sent_is_behind_words_that_the_hub_has_since_changed() {
     let scene = scene(Options::WHOLE);
-    let noted = |html: &str| {
-        with(
-            titled("standup"),
-            "description",
-            json!({"text": "bring cake", "html": html}),
-        )
-    };
     let (sent, now) = (noted("<p>bring cake</p>"), noted("<p><b>bring cake</b></p>"));
     let mut work = written(&titled("standup"), now);
     work.expect_late(&scene, &update(sent.clone(), paths(&["description"])), NOW_MS + 1);

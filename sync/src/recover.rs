@@ -143,11 +143,8 @@ impl Run<'_> {
         let Some(facet) = pulling.scene.provider.connector.pull() else {
             return Ok(changes);
         };
-        if pulling.doubtful.is_empty() {
-            return Ok(changes);
-        }
-        // One of the strangers may be the object in doubt, and have been deleted between the page and the probe: what
-        // the page says of them is out of date.
+        // One of the strangers may be the object in doubt, and have been edited or deleted between the page and the
+        // probe: what the page says of them is out of date.
         let (strangers, mut others): (Vec<_>, Vec<_>) = changes
             .into_iter()
             .zip(is_stranger)

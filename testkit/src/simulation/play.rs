@@ -9,7 +9,7 @@ use super::fault::{Honest, Plant};
 use super::setup::Setup;
 use super::step::{Step, schedule};
 use super::time::BEGIN_MS;
-use super::watch::{Detail, Violation};
+use super::watch::{Detail, ENDLESS, Endless, Violation};
 use super::world::World;
 
 /// How schedules are played.
@@ -81,14 +81,21 @@ pub fn play(seed: u64, options: &Options) -> Played {
 
 impl Played {
     fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        let message = format!("it panicked: {}", text.unwrap_or("without a word"));
-        Self {
-            violations: vec![Violation {
+        let violation = if panic.is::<Endless>() {
+            Violation {
+                invariant: 2,
+                message: format!("after {ENDLESS} calls of the ports it still goes on"),
+            }
+        } else {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Violation {
                 invariant: 0,
-                message,
-            }],
+                message: format!("it panicked: {}", text.unwrap_or("without a word")),
+            }
+        };
+        Self {
+            violations: vec![violation],
             steps: 0,
             calls: 0,
             effects: 0,

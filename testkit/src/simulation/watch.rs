@@ -14,6 +14,12 @@ use super::oracle::Oracle;
 use super::pages::Pages;
 use super::token::{self, Token};
 
+/// Calls of the ports after which a schedule counts as one that never ends: a hundred times what one takes on average.
+pub(crate) const ENDLESS: u64 = 400_000;
+
+/// What unwinds a schedule that never ends.
+pub(crate) struct Endless;
+
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Actor {
@@ -195,14 +201,14 @@ impl Watch {
     /// A call was answered.
     pub(crate) fn answered(&self, text: impl FnOnce() -> String) {
         let mut notes = self.notes();
-        notes.calls += 1;
+        notes.count();
         notes.write(Detail::Trace, text);
     }
 
     /// A call took effect: in short, and in full.
     pub(crate) fn effect(&self, short: impl FnOnce() -> String, full: impl FnOnce() -> String) {
         let mut notes = self.notes();
-        notes.calls += 1;
+        notes.count();
         notes.effects += 1;
         if notes.crash_after.is_some_and(|after| notes.effects == after) {
             notes.crash = true;
@@ -352,6 +358,14 @@ impl Notes {
     #[must_use]
     pub const fn detail(&self) -> Detail {
         self.detail
+    }
+
+    /// Counts a call, and stops a schedule that goes on for ever.
+    fn count(&mut self) {
+        self.calls += 1;
+        if self.calls > ENDLESS {
+            std::panic::resume_unwind(Box::new(Endless));
+        }
     }
 
     fn write(&mut self, detail: Detail, text: impl FnOnce() -> String) {

@@ -10,6 +10,8 @@ pub(crate) enum Broken {
     Nothing,
     /// Nothing is written down before a write is sent.
     NoIntent,
+    /// A record is taken apart while a write of it is under way.
+    NoWriterLock,
     /// Writes forget the version that was read.
     Unconditional,
     /// The store forgets that a record was deleted.
@@ -25,6 +27,7 @@ impl Broken {
     pub(crate) fn spoil(self, mut effects: Vec<Effect>) -> Vec<Effect> {
         match self {
             Self::NoIntent => effects.retain(|effect| !matches!(effect, Effect::OpenIntent(_))),
+            Self::NoWriterLock => effects.retain(|effect| !matches!(effect, Effect::ExpectNoIntent(_))),
             Self::ForgottenTombstone => {
                 for effect in &mut effects {
                     if let Effect::UpdateRecord(record) = effect {

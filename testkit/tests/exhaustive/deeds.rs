@@ -21,6 +21,8 @@ pub(crate) enum What {
     Title,
     Location,
     Delete,
+    /// Takes the second provider's object out of the record, through the API.
+    Part,
 }
 
 impl What {
@@ -29,8 +31,13 @@ impl What {
         match self {
             Self::Title => Some("title"),
             Self::Location => Some("location"),
-            Self::Delete => None,
+            Self::Delete | Self::Part => None,
         }
+    }
+
+    /// Whether it can be done there.
+    pub(crate) fn fits(self, place: Place) -> bool {
+        self != Self::Part || place == Place::Hub
     }
 }
 
@@ -51,8 +58,8 @@ pub(crate) struct Deeds(pub(crate) Vec<Deed>);
 
 /// What is left of the record when all is quiet.
 pub(crate) struct End<'a> {
-    /// The record, or `None` when it is gone everywhere.
-    pub(crate) fields: Option<&'a Fields>,
+    /// What lives: the record, or both halves of one that was taken apart; nothing when it is gone everywhere.
+    pub(crate) alive: Vec<&'a Fields>,
     /// Values that the conflict log keeps, by field.
     pub(crate) logged: &'a BTreeSet<(String, String)>,
     /// Whether the log says that an edit beat a delete.
@@ -91,9 +98,8 @@ impl Deeds {
             .filter_map(|(deed, made)| Some((deed, made, made.what.field()?)));
         for (deed, made, field) in edits {
             let value = format!("#{deed}");
-            let stands = end
-                .fields
-                .is_some_and(|fields| fields.get(field) == Some(&Value::from(value.as_str())));
+            let written = Value::from(value.as_str());
+            let stands = end.alive.iter().any(|fields| fields.get(field) == Some(&written));
             let replaced = self.0.iter().any(|later| {
                 later.past.contains(&deed) && (later.what == made.what || later.what == What::Delete)
             });
@@ -111,7 +117,9 @@ impl Deeds {
     /// edit only by a write whose answer was lost, nobody can tell whether the delete came before it: then edit beats
     /// delete, and the log has to say so.
     pub(crate) fn resurrected(&self, end: &End<'_>) -> Option<String> {
-        end.fields?;
+        if end.alive.is_empty() {
+            return None;
+        }
         let unedited = |delete: &Deed| {
             self.0
                 .iter()

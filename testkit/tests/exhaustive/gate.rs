@@ -8,8 +8,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use model::{ConnectionId, JobId};
 use serde_json::{Map, Value};
+use sync::ports::StoreError;
 use sync::state::{ClaimedJob, Fence, JobTask, Origin};
-use sync::{Engine, Progress};
+use sync::{EditError, Engine, Progress};
 use tokio_util::sync::CancellationToken;
 
 use crate::deeds::{Place, What};
@@ -235,7 +236,7 @@ impl Inside {
         let (trouble, mut events) = (self.world.trouble, Vec::new());
         let mut deeds = |place| {
             if trouble.deeds > 0 && self.world.inhabited(place) {
-                events.extend(self.world.habits.iter().map(|what| Event::Deed(place, *what)));
+                events.extend(self.world.deeds_at(place));
             }
         };
         let asked = match step {
@@ -347,8 +348,32 @@ impl Gate {
         self.lock().side = before;
     }
 
+    /// A client of the API takes the second provider's object out of the record, if it is in it.
+    async fn part(self: &Arc<Self>) {
+        let second = {
+            let world = &mut self.lock().world;
+            world.trouble.deeds -= 1;
+            world.second_link()
+        };
+        let Some(second) = second else { return };
+        match engine(self, true).unlink(&organization(), &second.id).await {
+            Ok(_) => self.peek(|world| {
+                world.met.insert("a record taken apart");
+                world.parted = Some(second.is_there());
+            }),
+            // A write is under way, or there is nothing to take apart.
+            Err(EditError::Store(StoreError::Stale(_)) | EditError::Invalid(_)) => self.peek(|world| {
+                world.met.insert("a record that was not taken apart");
+            }),
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+
     /// A client of the API edits or deletes the record: one transaction, as far as anyone can see.
     async fn at_hub(self: &Arc<Self>, what: What) {
+        if what == What::Part {
+            return self.part().await;
+        }
         let prepared = {
             let world = &mut self.lock().world;
             world.shelf.live().map(|record| {

@@ -26,6 +26,7 @@
 
 mod broken;
 mod deeds;
+mod found;
 mod gate;
 mod model;
 mod ports;
@@ -40,7 +41,7 @@ use deeds::What;
 use model::Bounds;
 use world::Trouble;
 
-const NO_TROUBLE: Trouble = Trouble {
+pub(crate) const NO_TROUBLE: Trouble = Trouble {
     deeds: 0,
     crashes: 0,
     losses: 0,
@@ -48,7 +49,7 @@ const NO_TROUBLE: Trouble = Trouble {
     overlaps: 0,
 };
 
-fn bounds(trouble: Trouble) -> Bounds {
+pub(crate) fn bounds(trouble: Trouble) -> Bounds {
     Bounds {
         trouble,
         habits: &[What::Title, What::Delete],
@@ -126,6 +127,20 @@ fn a_lost_cursor_breaks_no_promise() {
     }));
 }
 
+#[test]
+fn taking_a_record_apart_breaks_no_promise() {
+    explore(Bounds {
+        habits: PARTING,
+        ..bounds(Trouble {
+            deeds: 1 + u8::from(full()),
+            losses: 1,
+            ..NO_TROUBLE
+        })
+    });
+}
+
+pub(crate) const PARTING: &[What] = &[What::Title, What::Delete, What::Part];
+
 /// Only at full size: minutes each.
 fn explore_in_full(bounds: Bounds) {
     if full() {
@@ -175,8 +190,14 @@ fn proof_a_deed_while_two_jobs_overlap() {
 
 /// A checker that is to be believed finds the fault in a world that has one.
 fn finds(broken: Broken, trouble: Trouble, promise: &'static str) {
+    let habits = if broken == Broken::NoWriterLock {
+        PARTING
+    } else {
+        bounds(trouble).habits
+    };
     let bounds = Bounds {
         broken,
+        habits,
         ..bounds(trouble)
     };
     let checker = bounds
@@ -200,6 +221,15 @@ fn a_write_without_an_intent_is_found_out() {
         ..NO_TROUBLE
     };
     finds(Broken::NoIntent, trouble, "8 effectively once");
+}
+
+#[test]
+fn a_record_taken_apart_during_a_write_is_found_out() {
+    let trouble = Trouble {
+        deeds: 1,
+        ..NO_TROUBLE
+    };
+    finds(Broken::NoWriterLock, trouble, "8 effectively once");
 }
 
 #[test]

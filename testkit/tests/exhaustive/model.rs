@@ -133,7 +133,7 @@ fn possible(world: &World) -> Vec<Event> {
     if world.trouble.deeds > 0 {
         for place in [Place::Provider(0), Place::Provider(1), Place::Hub] {
             if world.inhabited(place) {
-                events.extend(world.habits.iter().map(|what| Event::Deed(place, *what)));
+                events.extend(world.deeds_at(place));
             }
         }
     }
@@ -294,6 +294,19 @@ impl Model for Bounds {
             trouble.deeds > 1,
             met("a logged conflict", |_, state: &State| {
                 !state.world().shelf.store.conflicts().is_empty()
+            }),
+        );
+        let parts = self.habits.contains(&What::Part);
+        expect(
+            parts,
+            met("a record taken apart", |_, state: &State| {
+                state.met("a record taken apart")
+            }),
+        );
+        expect(
+            parts,
+            met("a record that was not taken apart", |_, state: &State| {
+                state.met("a record that was not taken apart")
             }),
         );
         expect(

@@ -7,10 +7,13 @@ use connector_sdk::{Action, RemoteId};
 use model::{CollectionId, ConnectionId, Content, Fields, Kind, MirrorId, OrganizationId};
 use serde_json::{Value, json};
 use sync::ports::Store as _;
-use sync::state::{Collection, Connection, Health, Intent, Link, Member, MemberRole, Mirror, TargetEdits};
+use sync::state::{
+    Collection, Connection, Health, Intent, Link, Member, MemberRole, Mirror, Record, TargetEdits,
+};
 
 use crate::broken::Broken;
 use crate::deeds::{Deeds, End, Place, What};
+use crate::gate::Event;
 use crate::remote::{Remote, calendar, created_id};
 use crate::shelf::{Shelf, at_once};
 
@@ -45,6 +48,8 @@ pub(crate) struct World {
     pub(crate) broken: Broken,
     /// What people do in this model.
     pub(crate) habits: &'static [What],
+    /// Whether somebody took the second provider's object out of the record, and whether it was there.
+    pub(crate) parted: Option<bool>,
     /// Rises with every run, past every pause that the engine takes: what waits is due in the next run.
     pub(crate) now_ms: i64,
     /// Ids given so far. They only ever rise, so that their order is the order of their making.
@@ -92,6 +97,7 @@ impl World {
             trouble,
             broken,
             habits,
+            parted: None,
             now_ms: 1_000_000_000,
             ids: 0,
             violations: Vec::new(),
@@ -111,6 +117,20 @@ impl World {
             Place::Provider(side) => self.shown_at(side).is_some(),
             Place::Hub => self.shelf.has_live(),
         }
+    }
+
+    /// What somebody there could do.
+    pub(crate) fn deeds_at(&self, place: Place) -> impl Iterator<Item = Event> {
+        let fitting = self.habits.iter().filter(move |what| what.fits(place));
+        fitting.map(move |what| Event::Deed(place, *what))
+    }
+
+    /// The link of the record that lives to the second provider.
+    pub(crate) fn second_link(&self) -> Option<Link> {
+        let record = self.shelf.live()?;
+        let links = self.shelf.store.links().into_iter();
+        let mut links = links.filter(|link| link.record == record.id);
+        links.find(|link| side_of(&link.connection) == 1)
     }
 
     /// Somebody does something at a provider.
@@ -168,36 +188,46 @@ impl World {
     pub(crate) fn judge(&mut self) {
         let mut live = self.shelf.store.records();
         live.retain(|record| !record.deleted);
-        if live.len() > 1 {
+        let halves = 1 + usize::from(self.parted == Some(true));
+        if live.len() > halves {
             self.accuse(8, format!("{} live records", live.len()));
         }
-        let record = live.first().map(|record| &record.content.fields);
         for side in 0..2 {
             let there: Vec<&Fields> = self.remotes[side]
                 .objects
                 .values()
                 .map(|object| &object.fields)
                 .collect();
-            let agree = match record {
-                Some(fields) => there == [fields],
-                None => there.is_empty(),
-            };
-            if !agree {
-                let text = format!("provider {side} holds {there:?}, the hub {record:?}");
+            let wanted: Vec<&Fields> = live
+                .iter()
+                .filter(|record| self.parted.is_none() || self.is_linked(record, side))
+                .map(|record| &record.content.fields)
+                .collect();
+            if there != wanted {
+                let text = format!("provider {side} holds {there:?}, the hub {wanted:?}");
                 self.accuse(1, text);
             }
+        }
+        if let Some(homeless) = live
+            .iter()
+            .find(|record| (0..2).all(|side| !self.is_linked(record, side)))
+        {
+            self.accuse(3, format!("{} is at no provider", homeless.id));
         }
         let store = &self.shelf.store;
         // A create that never arrives, of a record that is deleted, stays in doubt for a while.
         let under_way =
-            store.links().iter().any(|link| link.dirty) || (record.is_some() && !store.intents().is_empty());
+            store.links().iter().any(|link| link.dirty) || (!live.is_empty() && !store.intents().is_empty());
         if under_way {
             self.accuse(1, "something is still under way".to_owned());
         }
         let logged = self.logged();
-        let survivor = self.shown_at(0).or(self.shown_at(1));
+        let mut alive: Vec<&Fields> = live.iter().map(|record| &record.content.fields).collect();
+        if alive.is_empty() {
+            alive.extend(self.shown_at(0).or(self.shown_at(1)));
+        }
         let end = End {
-            fields: record.or(survivor),
+            alive,
             logged: &logged,
             revived: self
                 .shelf
@@ -206,13 +236,21 @@ impl World {
                 .iter()
                 .any(|conflict| conflict.path.is_none()),
         };
-        let (lost, resurrected) = (self.deeds.lost(&end), self.deeds.resurrected(&end));
+        // Of two halves each has its own deletes.
+        let resurrected = self.deeds.resurrected(&end).filter(|_| self.parted.is_none());
+        let lost = self.deeds.lost(&end);
         if let Some(lost) = lost {
             self.accuse(3, lost);
         }
         if let Some(resurrected) = resurrected {
             self.accuse(4, resurrected);
         }
+    }
+
+    fn is_linked(&self, record: &Record, side: usize) -> bool {
+        let links = self.shelf.store.links();
+        let mut there = links.iter().filter(|link| link.is_there());
+        there.any(|link| link.record == record.id && side_of(&link.connection) == side)
     }
 
     /// The values that the conflict log keeps, by field.
@@ -275,8 +313,8 @@ impl World {
         }
         let _ = write!(
             text,
-            "{:?} {:?} {:?}",
-            self.deeds.0, self.trouble, self.violations
+            "{:?} {:?} {:?} {:?}",
+            self.deeds.0, self.parted, self.trouble, self.violations
         );
         text
     }

@@ -7,24 +7,6 @@ use sync::state::Fence;
 
 use super::store::{Gap, StoreFault};
 
-/// Nothing is wrong; others may go first.
-#[derive(Default)]
-pub(super) struct Placebo;
-
-#[async_trait]
-impl StoreFault for Placebo {
-    async fn commit(
-        &self,
-        honest: &dyn Store,
-        organization: &OrganizationId,
-        fence: Option<&Fence>,
-        effects: Vec<Effect>,
-    ) -> Result<(), StoreError> {
-        Gap::default().await;
-        honest.commit(organization, fence, effects).await
-    }
-}
-
 /// Writes are sent without being written down first.
 #[derive(Default)]
 pub(super) struct NoIntent;
@@ -32,17 +14,6 @@ pub(super) struct NoIntent;
 impl StoreFault for NoIntent {
     fn effects(&self, mut effects: Vec<Effect>) -> Vec<Effect> {
         effects.retain(|effect| !matches!(effect, Effect::OpenIntent(_)));
-        effects
-    }
-}
-
-/// Nobody waits for a write that is under way.
-#[derive(Default)]
-pub(super) struct NoWriterLock;
-
-impl StoreFault for NoWriterLock {
-    fn effects(&self, mut effects: Vec<Effect>) -> Vec<Effect> {
-        effects.retain(|effect| !matches!(effect, Effect::ExpectNoIntent(_)));
         effects
     }
 }

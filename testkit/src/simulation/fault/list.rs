@@ -38,8 +38,6 @@ planted! {
         [1, 4, 15], at_store::<snapshots::NoTombstones>();
     "no-intent", "writes are sent without being written down first",
         [8], at_store::<commits::NoIntent>();
-    "no-writer-lock", "nobody waits for a write that is under way",
-        [1, 3, 4, 8], at_store::<commits::NoWriterLock>();
     "no-touch", "the other links of a changed record are not marked",
         [1, 3], at_store::<commits::NoTouch>();
     "no-conflict-log", "the value that lost is kept nowhere",

@@ -20,13 +20,6 @@ impl<T: Clone> Memory<T> {
         kept.insert((collection.clone(), id.clone()), what);
     }
 
-    /// What was kept; `first` is kept where there is nothing yet.
-    pub(super) fn or_keep(&self, collection: &RemoteId, id: &RemoteId, first: T) -> T {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = kept.entry((collection.clone(), id.clone()));
-        entry.or_insert(first).clone()
-    }
-
     pub(super) fn get(&self, collection: &RemoteId, id: &RemoteId) -> Option<T> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(&(collection.clone(), id.clone())).cloned()

@@ -60,11 +60,6 @@ pub struct Planted {
     pub plant: fn() -> Arc<dyn Plant>,
 }
 
-/// Changes nothing but the order in which nodes come to commit.
-fn placebo() -> Arc<dyn Plant> {
-    store::at_store::<commits::Placebo>()
-}
-
 /// The fault with this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Planted> {

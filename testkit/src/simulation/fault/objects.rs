@@ -64,7 +64,7 @@ impl ConnectorFault for RichTextFlattened {
     }
 }
 
-/// Overrides keep the keys that they had when their series was seen first.
+/// Overrides keep the keys that they had before their series moved, when the move is seen.
 #[derive(Default)]
 pub(super) struct KeysStay(Memory<EventTime>);
 
@@ -73,9 +73,12 @@ impl ConnectorFault for KeysStay {
         let content = &mut object.content;
         if let Some(start) = series::time_field(&content.fields, "start") {
             let everywhere = RemoteId(String::new());
-            let first = self.0.or_keep(&everywhere, &object.id, start.clone());
-            let overrides = std::mem::take(&mut content.overrides);
-            content.overrides = series::rekeyed(overrides, &start, &first);
+            let before = self.0.get(&everywhere, &object.id);
+            self.0.keep(&everywhere, &object.id, start.clone());
+            if let Some(before) = before {
+                let overrides = std::mem::take(&mut content.overrides);
+                content.overrides = series::rekeyed(overrides, &start, &before);
+            }
         }
         object
     }

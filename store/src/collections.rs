@@ -11,6 +11,10 @@ use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 use crate::{Page, Paging, SqliteStore};
 
+/// A connection's collections.
+pub(crate) const OF_CONNECTION: &str =
+    "SELECT * FROM collections WHERE organization_id = $1 AND connection_id = $2 ORDER BY name, id";
+
 fn read(row: &Row) -> Result<Collection, StoreError> {
     Ok(Collection {
         id: id(row, "id")?,
@@ -131,14 +135,12 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<Vec<Collection>, StoreError> {
-        let rows = sql::query(
-            "SELECT * FROM collections WHERE organization_id = $1 AND connection_id = $2 ORDER BY name, id",
-        )
-        .bind(organization.as_str())
-        .bind(connection.as_str())
-        .fetch_all(self.read())
-        .await
-        .map_err(failed)?;
+        let rows = sql::query(OF_CONNECTION)
+            .bind(organization.as_str())
+            .bind(connection.as_str())
+            .fetch_all(self.read())
+            .await
+            .map_err(failed)?;
         all(&rows, read)
     }
 

@@ -251,8 +251,9 @@ impl SqliteStore {
         Ok(true)
     }
 
-    /// Active and degraded connections of all organizations whose last sync ended, well or not, before
-    /// `now_ms - interval_ms`, and that have no sync job waiting or running.
+    /// Active and degraded connections of all organizations that are to be looked at, and that have no sync job waiting or
+    /// running. Each has a moment of its own in every interval, by its id, so that those which were made or looked at
+    /// together do not come back together: it is due once that moment has passed since its last sync ended, well or not.
     ///
     /// # Errors
     /// When the database fails.
@@ -261,20 +262,30 @@ impl SqliteStore {
         now_ms: i64,
         interval_ms: i64,
     ) -> Result<Vec<(OrganizationId, ConnectionId)>, StoreError> {
-        let rows = sql::query(
+        let interval_ms = interval_ms.max(1);
+        let mut query = QueryBuilder::new(
             "SELECT c.organization_id, c.id FROM connections c
-             WHERE c.health IN ('active', 'degraded') AND COALESCE(c.attempted_at, 0) <= $1
-                AND NOT EXISTS (
+             WHERE c.health IN ('active', 'degraded') AND COALESCE(c.attempted_at, 0) < ",
+        );
+        query
+            .push_bind(now_ms)
+            .push(" - (")
+            .push_bind(now_ms)
+            .push(" - ")
+            .push(self.engine().place_of_connection())
+            .push(" * ")
+            .push_bind(interval_ms)
+            .push(" / 1024) % ")
+            .push_bind(interval_ms)
+            .push(
+                " AND NOT EXISTS (
                     SELECT 1 FROM jobs j
                     WHERE j.organization_id = c.organization_id AND j.lane = c.id AND j.name = 'sync'
                         AND j.state IN ('queued', 'running')
                 )
              ORDER BY COALESCE(c.attempted_at, 0), c.id",
-        )
-        .bind(now_ms - interval_ms)
-        .fetch_all(self.read())
-        .await
-        .map_err(failed)?;
+            );
+        let rows = query.build().fetch_all(self.read()).await.map_err(failed)?;
         all(&rows, |row| Ok((id(row, "organization_id")?, id(row, "id")?)))
     }
 }

@@ -7,11 +7,19 @@ use sync::ports::StoreError;
 use sync::state::{JobTask, NewJob};
 
 use crate::column::{all, count, failed, get, id, json, optional_json, word};
+use crate::dialect::NEXT_DUE;
 use crate::sql::{self, QueryBuilder, Row, Target};
 use crate::{Page, Paging, SqliteStore, freshness, idempotency, outbound, queue};
 
 /// How long an ended job can be looked up.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
+/// The same for one that found nothing to do. A thousand connections that are looked at every minute make ten million of
+/// them in a week.
+const KEPT_IDLE_MS: i64 = 3_600_000;
+/// How many are forgotten in one transaction: writers wait for no more than that.
+const SWEEP_ROWS: i64 = 2_000;
+/// Jobs that are enqueued in one transaction.
+const ENQUEUED_AT_ONCE: usize = 100;
 
 /// A piece of background work.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,25 +173,33 @@ impl SqliteStore {
         stored.ok_or_else(|| StoreError::Stale(id))
     }
 
+    /// Enqueues work, many jobs in one transaction; each as [`SqliteStore::enqueue`] does. In one order on every node, so
+    /// that no two wait for each other.
+    ///
+    /// # Errors
+    /// When the database fails; the transactions before are committed.
+    pub async fn enqueue_all(&self, mut jobs: Vec<NewJob>) -> Result<(), StoreError> {
+        jobs.sort_by_cached_key(|job| (job.organization.clone(), job.task.lane(), job.task.name()));
+        for some in jobs.chunks(ENQUEUED_AT_ONCE) {
+            let mut write = self.write().await?;
+            for job in some {
+                queue::enqueue(&mut write, &job.organization, job, self.now_ms()).await?;
+            }
+            write.commit().await?;
+        }
+        Ok(())
+    }
+
     /// When the next job is due or the next lease runs out, epoch milliseconds; `None` when nothing waits.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn next_due(&self) -> Result<Option<i64>, StoreError> {
         // A job that waits for its lane is not due before the lane is free, which `subscribe_jobs` tells.
-        sql::query_scalar(
-            "SELECT MIN(due) FROM (
-                SELECT CASE WHEN j.state = 'running' THEN j.lease_until ELSE j.run_at END AS due
-                FROM jobs j
-                WHERE j.state = 'running' OR (j.state = 'queued' AND NOT EXISTS (
-                    SELECT 1 FROM jobs o
-                    WHERE o.organization_id = j.organization_id AND o.lane = j.lane AND o.state = 'running'
-                ))
-             ) AS times",
-        )
-        .fetch_one(self.read())
-        .await
-        .map_err(failed)
+        sql::query_scalar(NEXT_DUE)
+            .fetch_one(self.read())
+            .await
+            .map_err(failed)
     }
 
     /// Calls off a connection's waiting and running jobs; a running one can commit no more. How many there were.
@@ -201,25 +217,45 @@ impl SqliteStore {
         Ok(cancelled)
     }
 
-    /// Forgets jobs that ended a week ago, webhooks that ended three days ago, and idempotency keys that have served
+    /// Forgets jobs that ended a week ago (an hour ago where they found nothing to do), webhooks that ended three days ago, and idempotency keys that have served
     /// their time.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn sweep(&self, now_ms: i64) -> Result<(), StoreError> {
+        self.forget_jobs(1, now_ms - KEPT_IDLE_MS).await?;
+        self.forget_jobs(0, now_ms - KEPT_MS).await?;
         let mut write = self.write().await?;
-        sql::query(
-            "DELETE FROM jobs WHERE state IN ('succeeded', 'failed', 'cancelled') AND finished_at < $1",
-        )
-        .bind(now_ms - KEPT_MS)
-        .execute(write.conn())
-        .await
-        .map_err(failed)?;
         idempotency::sweep(&mut write, now_ms).await?;
         outbound::sweep(&mut write, now_ms).await?;
         freshness::sweep(&mut write, now_ms).await?;
         write.commit().await?;
         self.sweep_inbox(now_ms).await?;
         Ok(())
+    }
+
+    /// Forgets jobs that ended before this time.
+    async fn forget_jobs(&self, idle: i64, before_ms: i64) -> Result<(), StoreError> {
+        loop {
+            let mut write = self.write().await?;
+            let done = sql::query(
+                "DELETE FROM jobs WHERE (organization_id, id) IN (
+                    SELECT organization_id, id FROM jobs
+                    WHERE idle = $1 AND finished_at IS NOT NULL AND finished_at < $2
+                        AND state IN ('succeeded', 'failed', 'cancelled')
+                    ORDER BY finished_at LIMIT $3
+                 )",
+            )
+            .bind(idle)
+            .bind(before_ms)
+            .bind(SWEEP_ROWS)
+            .execute(write.conn())
+            .await
+            .map_err(failed)?;
+            write.commit().await?;
+            if i64::try_from(done.rows_affected()).unwrap_or(i64::MAX) < SWEEP_ROWS {
+                return Ok(());
+            }
+        }
     }
 }

@@ -271,16 +271,26 @@ async fn succeed(write: &mut Write, fence: &Fence, now: i64, value: &Value) -> R
     sql::query(
         "UPDATE jobs
          SET state = 'succeeded', result = $1, failure_code = NULL, failure_message = NULL, finished_at = $2,
-             lease_until = NULL
+             lease_until = NULL, idle = $4
          WHERE id = $3",
     )
     .bind(document(value)?)
     .bind(now)
     .bind(fence.job.as_str())
+    .bind(i64::from(found_nothing(value)))
     .execute(write.conn())
     .await
     .map_err(failed)?;
     Ok(())
+}
+
+/// Whether a job did nothing but look: it counted nothing but the collections in which it did.
+fn found_nothing(value: &Value) -> bool {
+    let counts = value.as_object();
+    counts.is_some_and(|counts| {
+        let mut counts = counts.iter().filter(|(name, _)| *name != "collections");
+        counts.all(|(_, count)| count.as_u64() == Some(0))
+    })
 }
 
 /// Ends a job of which nobody asks what it did.

@@ -31,7 +31,7 @@ async fn on_sqlite() -> Tables {
         "SELECT m.name AS name, c.name AS column_name, c.type AS type, c.\"notnull\" AS needed, c.pk AS pk,
             c.dflt_value AS preset
          FROM sqlite_master m JOIN pragma_table_info(m.name) c
-         WHERE m.type = 'table' AND m.name <> $1 ORDER BY m.name, c.cid",
+         WHERE m.type = 'table' AND m.name <> $1 AND m.name NOT LIKE 'sqlite_stat%' ORDER BY m.name, c.cid",
     )
     .bind(OWN_TABLES_OF_SQLX)
     .fetch_all(&mut conn)

@@ -88,7 +88,7 @@ impl Run<'_> {
             self.check_cancelled()?;
             let page = page?;
             // The next page is on its way while this one is committed.
-            let (taken, following) = futures::join!(self.take_page(&mut pulling, page), pages.next());
+            let (taken, following) = futures::join!(self.take_page(&mut pulling, page, cursor), pages.next());
             taken?;
             next = following;
         }
@@ -97,7 +97,12 @@ impl Run<'_> {
     }
 
     /// Commits a page; when someone else was faster, plans it anew.
-    async fn take_page(&mut self, pulling: &mut Pulling, page: Page) -> Result<(), Trouble> {
+    async fn take_page(
+        &mut self,
+        pulling: &mut Pulling,
+        page: Page,
+        asked_from: Option<&Cursor>,
+    ) -> Result<(), Trouble> {
         let listed = !matches!(page.listing, Listing::Delta);
         if listed {
             pulling
@@ -116,7 +121,9 @@ impl Run<'_> {
             .collect();
         let complete = page.listing == Listing::Complete;
         let mut with: Vec<Effect> = Vec::new();
-        if complete || page.cursor.is_some() {
+        // Where nothing has changed the provider may have said so by the cursor that it was asked with: it is stored.
+        let moved = page.cursor.is_some() && page.cursor.as_ref() != asked_from;
+        if complete || moved {
             with.push(Effect::PutCursor {
                 collection: pulling.scene.collection.id.clone(),
                 cursor: page.cursor,

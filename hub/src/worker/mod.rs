@@ -92,14 +92,16 @@ impl Worker {
                 let (worker, stop) = (self.clone(), stop.clone());
                 running.spawn(async move { worker.run(job, &stop).await });
             }
-            if found && running.len() < self.parallel {
+            let free = running.len() < self.parallel;
+            if found && free {
                 continue;
             }
+            // Whoever has both hands full waits for one of them, and asks the store nothing meanwhile.
             tokio::select! {
                 () = stop.cancelled() => {}
-                Ok(()) = bell.changed() => {}
+                Ok(()) = bell.changed(), if free => {}
                 Some(_) = running.join_next() => {}
-                () = self.pause() => {}
+                () = self.pause(), if free => {}
             }
         }
         let drained = async { while running.join_next().await.is_some() {} };

@@ -52,12 +52,12 @@ async fn enqueue_due(
     entropy: &dyn Entropy,
     interval_ms: i64,
 ) -> Result<(), StoreError> {
-    for (organization, connection) in store.due_connections(clock.now_ms(), interval_ms).await? {
-        store
-            .enqueue(sync_job(organization, connection, clock, entropy))
-            .await?;
-    }
-    Ok(())
+    let due = store.due_connections(clock.now_ms(), interval_ms).await?;
+    let jobs = due
+        .into_iter()
+        .map(|(organization, connection)| sync_job(organization, connection, clock, entropy))
+        .collect();
+    store.enqueue_all(jobs).await
 }
 
 /// Wakes what waits in the inbox without a job, drops what was parked for nobody, and shows how much waits.

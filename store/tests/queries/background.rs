@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use model::{JobId, OrganizationId};
+use model::{ConnectionId, JobId, OrganizationId};
 use serde_json::json;
 use store::{
     ChangeFilter, ConnectionCount, ConnectionPatch, IdempotencyClaim, JobFilter, JobState, Paging, QueueDepth,
 };
 use sync::ports::{Effect, Jobs, Store};
-use sync::state::{Health, NewJob, Origin};
+use sync::state::{Connection, Health, JobTask, NewJob, Origin};
+use testkit::store_suite::Subject as _;
 use testkit::store_suite::world::START_MS;
 
 use crate::{DAY_MS, settled};
@@ -145,6 +146,10 @@ async fn a_connection_is_due_when_its_last_sync_is_long_ago_and_none_waits() {
     let (bench, world) = settled().await;
     let id = (world.organization.clone(), world.connection.id.clone());
     let due = async |now: i64| bench.store.due_connections(now, 60_000).await.unwrap();
+    // Its moment in each minute is the one at which this test begins.
+    let moment = |now: i64| (now - place(&world.connection.id) * 60_000 / 1_024) % 60_000;
+    let start = START_MS + 60_000 - moment(START_MS);
+    assert_eq!(moment(start), 0);
     assert_eq!(due(START_MS).await, std::slice::from_ref(&id), "never synced");
     bench.store.enqueue(world.sync(START_MS)).await.unwrap();
     assert!(due(START_MS).await.is_empty(), "a sync waits");
@@ -160,15 +165,11 @@ async fn a_connection_is_due_when_its_last_sync_is_long_ago_and_none_waits() {
         message: "y".to_owned(),
         retry_at: None,
     };
-    bench
-        .store
-        .finish(&job.fence, START_MS, Err(failure))
-        .await
-        .unwrap();
-    assert!(due(START_MS + 59_999).await.is_empty(), "it failed a moment ago");
-    assert_eq!(due(START_MS + 60_000).await, std::slice::from_ref(&id));
+    bench.store.finish(&job.fence, start, Err(failure)).await.unwrap();
+    assert!(due(start + 59_999).await.is_empty(), "it failed in this minute");
+    assert_eq!(due(start + 60_000).await, std::slice::from_ref(&id));
     bench.store.enqueue(world.push(START_MS)).await.unwrap();
-    assert_eq!(due(START_MS + 60_000).await, [id], "a push is not a sync");
+    assert_eq!(due(start + 60_000).await, [id], "a push is not a sync");
     for health in [Health::Paused, Health::NeedsReauth] {
         let patch = ConnectionPatch {
             health: Some((health, None)),
@@ -181,6 +182,90 @@ async fn a_connection_is_due_when_its_last_sync_is_long_ago_and_none_waits() {
             .unwrap();
         assert!(due(START_MS + DAY_MS).await.is_empty());
     }
+}
+
+/// The number that a connection has by its id.
+fn place(id: &ConnectionId) -> i64 {
+    let letters = "0123456789abcdefghjkmnpqrstvwxyz";
+    let end = id.as_str().chars().rev().take(2).collect::<Vec<_>>();
+    let value = |letter: char| i64::try_from(letters.find(letter).unwrap()).unwrap();
+    value(end[1]) * 32 + value(end[0])
+}
+
+#[tokio::test]
+async fn connections_that_were_looked_at_together_come_back_one_after_the_other() {
+    const CONNECTIONS: u64 = 64;
+    let (bench, world) = settled().await;
+    let mut jobs = Vec::new();
+    for number in 1..=CONNECTIONS {
+        // The end of an id is random; here all ends come, at even distances.
+        let id = ConnectionId::new(number, u128::from(number * 1_024 / CONNECTIONS));
+        let connection = Connection {
+            id: id.clone(),
+            ..world.connection.clone()
+        };
+        bench.add_connection(&connection).await.unwrap();
+        let task = JobTask::Sync {
+            connection: id,
+            discover: false,
+            approve_deletes: false,
+        };
+        let job = JobId::new(number, 0);
+        jobs.push(NewJob {
+            id: job,
+            task,
+            ..world.sync(START_MS)
+        });
+    }
+    bench.store.enqueue_all(jobs.clone()).await.unwrap();
+    bench.store.enqueue_all(jobs).await.unwrap();
+    let claimed = bench.store.claim("node", START_MS, 1_000, 1_000).await.unwrap();
+    assert_eq!(claimed.len() as u64, CONNECTIONS, "each once");
+    for job in &claimed {
+        bench
+            .store
+            .finish(&job.fence, START_MS, Ok(json!({})))
+            .await
+            .unwrap();
+    }
+    let known = |due: Vec<(OrganizationId, ConnectionId)>| {
+        due.iter().filter(|(_, id)| *id != world.connection.id).count() as u64
+    };
+    let mut before = 0;
+    for tenth in 1..=10 {
+        let due = bench
+            .store
+            .due_connections(START_MS + tenth * 6_000, 60_000)
+            .await;
+        let due = known(due.unwrap());
+        let fresh = due - before;
+        assert!((5..=8).contains(&fresh), "{fresh} came in the tenth {tenth}");
+        before = due;
+    }
+    assert_eq!(before, CONNECTIONS, "each within the interval");
+}
+
+#[tokio::test]
+async fn a_sync_that_found_nothing_is_forgotten_after_an_hour_and_one_that_did_something_after_a_week() {
+    let (bench, world) = settled().await;
+    let (store, org) = (&bench.store, &world.organization);
+    let run = async |result: serde_json::Value| {
+        let job = store.enqueue(world.sync(START_MS)).await.unwrap().id;
+        let claimed = store.claim("node", START_MS, 1_000, 1).await.unwrap().remove(0);
+        store.finish(&claimed.fence, START_MS, Ok(result)).await.unwrap();
+        job
+    };
+    let idle = run(json!({"created": 0, "updated": 0, "collections": 3})).await;
+    let busy = run(json!({"created": 0, "updated": 1, "collections": 3})).await;
+    let kept = async |at: i64| {
+        store.sweep(at).await.unwrap();
+        let kept = async |id| store.job(org, id).await.unwrap().is_some();
+        (kept(&idle).await, kept(&busy).await)
+    };
+    assert_eq!(kept(START_MS + 3_600_000).await, (true, true));
+    assert_eq!(kept(START_MS + 3_600_001).await, (false, true));
+    assert_eq!(kept(START_MS + 7 * DAY_MS).await, (false, true));
+    assert_eq!(kept(START_MS + 7 * DAY_MS + 1).await, (false, false));
 }
 
 #[tokio::test]

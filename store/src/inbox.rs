@@ -1,20 +1,16 @@
-//! The inbox: webhooks that came in. A batch of them is one transaction with the jobs that will work on them, and the
-//! second of the same delivery id is left out by the statement that would write it.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! The inbox: webhooks that came in ([`crate::receive`] writes them), and what became of them.
 
 use bytes::Bytes;
 use model::{ConnectionId, InboundId, JobId, OrganizationId, ProviderAppId};
 use sync::ports::StoreError;
-use sync::state::{Inbound, InboundEnd, JobTask, NewJob};
+use sync::state::{Inbound, InboundEnd};
 
+use crate::SqliteStore;
 use crate::column::{all, count, document, failed, get, id, refused};
 use crate::deliveries::InboundState;
-use crate::dialect::Engine;
-use crate::original::{self, Packed};
-use crate::sql::{self, QueryBuilder, Row};
+use crate::original;
+use crate::sql::{self, Row};
 use crate::write::Write;
-use crate::{SqliteStore, queue};
 
 /// How long a delivery is kept once it has ended, and so for how long at least a second one of the same id is known.
 /// Vendors that promise to send again stop after 72 hours at most.
@@ -25,11 +21,6 @@ pub const PARKED_MS: i64 = 10 * 60_000;
 const FAILED_REST_MS: i64 = 60_000;
 /// How many are forgotten in one transaction: writers wait for no more than that.
 const SWEEP_ROWS: i64 = 2_000;
-/// Rows of the statements that a batch is written with on SQLite. Few sizes, so that each is prepared once.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
-/// The same on PostgreSQL, at most.
-const MOST_ROWS: usize = 1_024;
-
 /// A webhook on its way into the inbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewInbound {
@@ -98,92 +89,6 @@ fn waiting(row: &Row) -> Result<Inbound, StoreError> {
     })
 }
 
-/// Within what its delivery id is unique.
-fn source(row: &NewInbound) -> &str {
-    match (&row.connection, &row.app) {
-        (Some(connection), _) => connection.as_str(),
-        (None, Some(app)) => app.as_str(),
-        (None, None) => "",
-    }
-}
-
-/// What the index `inbox_once` compares, in its order.
-fn doubles_of(row: &NewInbound) -> (&str, &str, Option<&str>, Option<&str>) {
-    (
-        row.organization.as_str(),
-        source(row),
-        row.delivery.as_deref(),
-        row.route.as_deref(),
-    )
-}
-
-/// How many of the rows that are left go into the next statement: a server is sent columns, and its statement is the same
-/// for any number of them.
-fn rows_at_once(engine: Engine, left: usize) -> usize {
-    match engine {
-        Engine::Sqlite => CHUNKS.into_iter().find(|size| *size <= left).unwrap_or(1),
-        Engine::Postgres => left.min(MOST_ROWS),
-    }
-}
-
-/// Writes rows of one statement's size; answers with the ids of those that were not there before.
-async fn insert(
-    write: &mut Write,
-    rows: &[(NewInbound, Packed)],
-    taken: &mut BTreeSet<String>,
-) -> Result<(), StoreError> {
-    let mut insert = QueryBuilder::new(
-        "INSERT INTO inbox
-            (organization_id, id, source, connection_id, provider_app_id, route_key, provider, delivery_id, head,
-             encoding, body, body_bytes, trace_id, received_at, state, due_at) ",
-    );
-    insert.push_values(rows, |mut values, (row, body)| {
-        let (state, due_at) = match row.connection {
-            Some(_) => (InboundState::Waiting, row.received_at),
-            None => (InboundState::Parked, row.received_at + PARKED_MS),
-        };
-        values
-            .push_bind(row.organization.as_str())
-            .push_bind(row.id.as_str())
-            .push_bind(source(row))
-            .push_bind(row.connection.as_ref().map(|id| id.as_str()))
-            .push_bind(row.app.as_ref().map(|id| id.as_str()))
-            .push_bind(row.route.as_deref().unwrap_or_default())
-            .push_bind(row.provider.as_str())
-            .push_bind(row.delivery.as_deref())
-            .push_bind(row.head.as_str())
-            .push_bind(body.encoding)
-            .push_bind(body.bytes.as_slice())
-            .push_bind(i64::try_from(row.body.len()).unwrap_or(i64::MAX))
-            .push_bind(row.trace.as_deref())
-            .push_bind(row.received_at)
-            .push_bind(state.name())
-            .push_bind(due_at);
-    });
-    insert.push(
-        " ON CONFLICT (organization_id, source, delivery_id, route_key) WHERE delivery_id IS NOT NULL DO NOTHING",
-    );
-    let done = insert
-        .build()
-        .execute(write.conn())
-        .await
-        .map_err(refused("one of the new webhooks"))?;
-    if usize::try_from(done.rows_affected()) == Ok(rows.len()) {
-        taken.extend(rows.iter().map(|(row, _)| row.id.as_str().to_owned()));
-        return Ok(());
-    }
-    // Doubles are rare: only then is it asked which ones were written.
-    let mut find = QueryBuilder::new("SELECT id FROM inbox WHERE organization_id");
-    find.push_in(rows.iter().map(|(row, _)| row.organization.as_str()));
-    find.push(" AND id")
-        .push_in(rows.iter().map(|(row, _)| row.id.as_str()));
-    let stored = find.build().fetch_all(write.conn()).await.map_err(failed)?;
-    for row in &stored {
-        taken.insert(get(row, "id")?);
-    }
-    Ok(())
-}
-
 /// What became of a webhook that waited.
 pub(crate) async fn end(
     write: &mut Write,
@@ -243,56 +148,6 @@ pub(crate) async fn drop_of(
 }
 
 impl SqliteStore {
-    /// Writes webhooks in one transaction, with a job for each connection that they concern unless one waits already
-    /// (a job that has begun may have looked past them) or it is paused. Answers for each, in their order.
-    ///
-    /// # Errors
-    /// When the database fails; then none of them is written.
-    pub async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
-        // What takes time is done before the writing connection is taken.
-        let order: Vec<InboundId> = rows.iter().map(|row| row.id.clone()).collect();
-        let mut rows: Vec<(NewInbound, Packed)> = rows
-            .into_iter()
-            .map(|row| {
-                let packed = original::pack(&row.body);
-                (row, packed)
-            })
-            .collect();
-        // PostgreSQL keeps whoever writes a double waiting for the transaction that writes the first: in one order on
-        // every node no two wait for each other. The sort is stable, so that of doubles in one batch the first stands.
-        rows.sort_by(|(one, _), (other, _)| doubles_of(one).cmp(&doubles_of(other)));
-        let now = self.now_ms();
-        let mut write = self.write().await?;
-        let mut taken = BTreeSet::new();
-        let mut left = rows.as_slice();
-        while !left.is_empty() {
-            let size = rows_at_once(write.engine(), left.len());
-            let (chunk, rest) = left.split_at(size);
-            insert(&mut write, chunk, &mut taken).await?;
-            left = rest;
-        }
-        let mut waking: BTreeMap<&ConnectionId, &NewInbound> = BTreeMap::new();
-        for (row, _) in rows.iter().filter(|(row, _)| taken.contains(row.id.as_str())) {
-            if let Some(connection) = &row.connection {
-                waking.entry(connection).or_insert(row);
-            }
-        }
-        // In one order here, too.
-        for (connection, row) in waking {
-            let job = job(row, connection, now);
-            queue::enqueue_unless_paused(&mut write, &row.organization, &job, now).await?;
-        }
-        let receipts = order
-            .iter()
-            .map(|id| match taken.contains(id.as_str()) {
-                true => Receipt::Stored,
-                false => Receipt::Seen,
-            })
-            .collect();
-        write.commit().await?;
-        Ok(receipts)
-    }
-
     pub(crate) async fn read_inbox(
         &self,
         organization: &OrganizationId,
@@ -458,16 +313,5 @@ impl SqliteStore {
                 return Ok(swept);
             }
         }
-    }
-}
-
-fn job(row: &NewInbound, connection: &ConnectionId, now: i64) -> NewJob {
-    NewJob {
-        id: row.job.clone(),
-        organization: row.organization.clone(),
-        task: JobTask::Inbox {
-            connection: connection.clone(),
-        },
-        run_at: now,
     }
 }

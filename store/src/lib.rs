@@ -41,6 +41,7 @@ mod pairings;
 mod ports;
 mod quarantine;
 mod queue;
+mod receive;
 mod records;
 mod ring;
 mod rotation;

@@ -9,6 +9,7 @@ use crate::changes::FeedHead;
 use crate::column::{document, failed, refused};
 use crate::concerned::Concerned;
 use crate::dialect::{Engine, rows_per_insert};
+use crate::open::Checkpoints;
 use crate::sql::{self, Conn, QueryBuilder, Tx};
 
 /// A turn: held while one commits, so that others of the organization do not wait with a connection in their hands.
@@ -18,6 +19,7 @@ pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 pub(crate) struct Write {
     tx: Tx,
     bells: Bells,
+    checkpoints: Checkpoints,
     heads: Vec<FeedHead>,
     wakes: bool,
     /// This node's turn with the organization, given to the next when the transaction has ended.
@@ -31,10 +33,11 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    pub(crate) fn new(tx: Tx, bells: Bells) -> Self {
+    pub(crate) fn new(tx: Tx, bells: Bells, checkpoints: Checkpoints) -> Self {
         Self {
             tx,
             bells,
+            checkpoints,
             heads: Vec::new(),
             wakes: false,
             turn: None,
@@ -178,6 +181,7 @@ impl Write {
             .commit()
             .await
             .map_err(refused("something that a new row refers to"))?;
+        self.checkpoints.committed();
         self.bells.ring(self.heads, self.wakes);
         Ok(())
     }

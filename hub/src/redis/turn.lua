@@ -6,9 +6,13 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, window, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local whole = tonumber(redis.call('GET', KEYS[1]) or '') or now
+-- What somebody else put here, if it is no text at all, is replaced below.
+local found = redis.pcall('GET', KEYS[1])
+local whole = type(found) == 'string' and tonumber(found)
+local foreign = found and not whole
+whole = whole or now
 -- The clock went back, or somebody else wrote here: as if everything was spent just now.
-if whole > now + window + ahead + interval then whole = now + window end
+if foreign or not (whole <= now + window + ahead + interval) then whole = now + window end
 if ARGV[4] == 'spent' then whole = math.max(whole, now + window) end
 whole = math.max(whole, now)
 local wait = math.max(whole + interval - window - now, 0)

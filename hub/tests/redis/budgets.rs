@@ -169,6 +169,16 @@ async fn what_somebody_else_wrote_at_its_place_stops_no_work() {
         for link in &two.links {
             link.is(true).await;
         }
+        // It is replaced, and does not break the line again and again.
+        let replaced = async || {
+            two.budgets[0].turn().await;
+            let text = server.ask(&["TYPE", &two.key]).unwrap() == "string";
+            let held = text.then(|| server.ask(&["GET", &two.key]).unwrap())?;
+            held.parse::<u64>()
+                .ok()
+                .filter(|whole| (1..u64::MAX).contains(whole))
+        };
+        until("a turn that is counted", LIMIT, replaced).await.unwrap();
     }
     two.end().await;
 }

@@ -51,6 +51,11 @@ pub(crate) fn reader(path: &Path) -> SqliteConnectOptions {
     base(path).pragma("query_only", "ON").row_buffer_size(512)
 }
 
+/// How the connection is opened that copies the log into the file while others work.
+pub(crate) fn copier(path: &Path) -> SqliteConnectOptions {
+    base(path).synchronous(SqliteSynchronous::Full)
+}
+
 fn base(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)

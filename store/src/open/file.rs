@@ -36,6 +36,11 @@ pub(super) async fn open(url: &str, options: Options) -> Result<(Place, SqlitePo
     Ok((Place { path, lock }, writer, readers))
 }
 
+/// A connection that copies the log into the file, made when it is first used.
+pub(super) fn copier(path: &Path) -> SqlitePool {
+    pool(1).connect_lazy_with(sqlite::copier(path))
+}
+
 /// Where the database of an address is.
 pub(super) fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     let refused = |problem: &str| OpenError::Address {

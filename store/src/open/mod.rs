@@ -1,5 +1,6 @@
 //! Opening a database: connections, migrations, what a crash left behind.
 
+mod checkpoints;
 mod file;
 mod server;
 
@@ -24,6 +25,7 @@ use crate::sql::{self, Pool, Row, Tx};
 use crate::watch::Watch;
 use crate::write::Write;
 
+pub(crate) use checkpoints::Checkpoints;
 pub(crate) use file::take_lock;
 
 /// The store, on a SQLite file or a PostgreSQL database. Cheap to clone; all clones share their connections.
@@ -45,6 +47,9 @@ struct Inner {
     bells: Bells,
     /// Between nodes; ended by [`SqlStore::close`], or with the last clone.
     carriers: Mutex<Option<Carriers>>,
+    checkpoints: Checkpoints,
+    /// Ended as the carriers are.
+    copier: Mutex<Option<checkpoints::Copier>>,
     /// Who hears what commits did with webhooks.
     watch: OnceLock<Arc<dyn Watch>>,
 }
@@ -182,6 +187,8 @@ impl SqlStore {
             turns: std::array::from_fn(|_| Arc::default()),
             bells: Bells::alone(),
             carriers: Mutex::default(),
+            checkpoints: Checkpoints::default(),
+            copier: Mutex::default(),
             watch: OnceLock::new(),
         };
         store.bring_up_to_date(options.mode).await?;
@@ -189,6 +196,14 @@ impl SqlStore {
             let (bells, carriers) = Bells::among_others(&store.readers, own);
             store.bells = bells;
             store.carriers = Mutex::new(Some(carriers));
+        }
+        if let Some(place) = &store.place
+            && options.mode == OpenMode::Serve
+            && options.durability == Durability::Full
+        {
+            let (checkpoints, copier) = Checkpoints::start(file::copier(&place.path));
+            store.checkpoints = checkpoints;
+            store.copier = Mutex::new(Some(copier));
         }
         let store = Self {
             inner: Arc::new(store),
@@ -210,13 +225,10 @@ impl SqlStore {
 
     /// Ends all connections and gives up the lock. Other clones are of no use afterwards.
     pub async fn close(&self) {
-        let carriers = self
-            .inner
-            .carriers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(carriers);
+        drop(taken(&self.inner.carriers));
+        if let Some(copier) = taken(&self.inner.copier) {
+            copier.end().await;
+        }
         self.inner.readers.close().await;
         self.inner.writers.close().await;
         if let Some(lock) = self.inner.place.as_ref().and_then(|place| place.lock.as_ref()) {
@@ -253,6 +265,16 @@ impl SqlStore {
 
     pub(crate) fn read(&self) -> &Pool {
         &self.inner.readers
+    }
+
+    /// For a statement that is a transaction by itself.
+    pub(crate) fn writers(&self) -> &Pool {
+        &self.inner.writers
+    }
+
+    /// Rings after such a statement: whether there is work.
+    pub(crate) fn ring(&self, wakes: bool) {
+        self.inner.bells.ring(Vec::new(), wakes);
     }
 
     /// The one row that a query by organization (`$1`) and id (`$2`) finds.
@@ -297,7 +319,8 @@ impl SqlStore {
             Pool::Postgres(gate) => Tx::on_server(gate).await,
         };
         let tx = tx.map_err(failed)?;
-        Ok(Write::new(tx, self.inner.bells.clone()))
+        let inner = &self.inner;
+        Ok(Write::new(tx, inner.bells.clone(), inner.checkpoints.clone()))
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -396,4 +419,8 @@ impl std::fmt::Debug for SqlStore {
             .field("path", &self.path())
             .finish_non_exhaustive()
     }
+}
+
+fn taken<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -16,6 +16,8 @@ use tokio::sync::{Notify, watch};
 
 /// What a server's socket is called in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
+/// The server's word that it waits for the next statement, and that no transaction is open.
+const IDLE: &[u8] = b"Z\0\0\0\x05I";
 /// Asks for encryption, instead of beginning.
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
 
@@ -35,18 +37,33 @@ pub(super) enum Commit {
 impl Commit {
     pub(super) const ALL: [Self; 4] = [Self::TakenIn, Self::Claimed, Self::WorkedOff, Self::Ended];
 
-    /// Which of them a statement belongs to.
-    fn of(statement: &str) -> Option<Self> {
+    /// Which of them a statement belongs to, and what ends its transaction.
+    fn of(statement: &str) -> Option<(Self, End)> {
         let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
         let begins = [
-            ("INSERT INTO inbox ", Self::TakenIn),
-            ("UPDATE jobs SET state = 'running'", Self::Claimed),
-            ("UPDATE inbox SET state = $1, outcome", Self::WorkedOff),
-            ("DELETE FROM jobs WHERE id = $1", Self::Ended),
+            ("WITH stored AS (INSERT INTO inbox ", Self::TakenIn, End::Sync),
+            ("UPDATE jobs SET state = 'running'", Self::Claimed, End::Commit),
+            (
+                "UPDATE inbox SET state = $1, outcome",
+                Self::WorkedOff,
+                End::Commit,
+            ),
+            ("DELETE FROM jobs WHERE id = $1", Self::Ended, End::Commit),
         ];
-        let found = begins.into_iter().find(|(words, _)| statement.starts_with(words));
-        found.map(|(_, commit)| commit)
+        let found = begins
+            .into_iter()
+            .find(|(words, ..)| statement.starts_with(words));
+        found.map(|(_, commit, end)| (commit, end))
     }
+}
+
+/// What ends the transaction of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A statement of its own.
+    Commit,
+    /// The message after it: the statement is a transaction by itself.
+    Sync,
 }
 
 /// Where a commit is interrupted.
@@ -136,6 +153,7 @@ async fn pass(node: UnixStream, server: PathBuf, plan: Arc<Plan>) -> Result<()> 
         to_server,
         statements: BTreeMap::new(),
         commits: BTreeSet::new(),
+        alone: false,
     };
     talk.begin().await?;
     let mut heard = Vec::new();
@@ -172,9 +190,11 @@ struct Talk {
     from_server: OwnedReadHalf,
     to_server: OwnedWriteHalf,
     /// Which commit a prepared statement belongs to.
-    statements: BTreeMap<Vec<u8>, Commit>,
+    statements: BTreeMap<Vec<u8>, (Commit, End)>,
     /// Of the open transaction.
     commits: BTreeSet<Commit>,
+    /// Whether that ends with the next message that asks for an answer.
+    alone: bool,
 }
 
 impl Talk {
@@ -205,7 +225,15 @@ impl Talk {
                 None => drop(self.statements.remove(first)),
             },
             // Bind: a portal, and the name of the statement.
-            b'B' => self.commits.extend(self.statements.get(second)),
+            b'B' => match self.statements.get(second) {
+                Some((commit, End::Commit)) => drop(self.commits.insert(*commit)),
+                Some((commit, End::Sync)) => {
+                    self.commits = [*commit].into();
+                    self.alone = true;
+                }
+                None => {}
+            },
+            b'S' => return std::mem::take(&mut self.alone),
             b'Q' if first.starts_with(b"BEGIN") => self.commits.clear(),
             b'Q' => return first == b"COMMIT",
             _ => {}
@@ -217,7 +245,7 @@ impl Talk {
         if moment == Moment::After {
             self.to_server.write_all(commit).await?;
             let mut answer = Vec::new();
-            while !answer.windows(6).any(|word| word == b"COMMIT") {
+            while !answer.windows(IDLE.len()).any(|word| word == IDLE) {
                 if self.from_server.read_buf(&mut answer).await? == 0 {
                     return Err(Error::other("the server ended it"));
                 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use connector_sdk::{Conditional, SeriesModel};
-use model::{Content, FieldPath, series};
+use model::{Content, FieldPath, PartKey, series};
 use serde_json::Value;
+use sync::state::Link;
 
 use super::change;
 use super::provider::{Act, HubWrite};
@@ -74,6 +75,9 @@ impl World {
             lost.retain(|token| !left.contains(token));
             self.watch.notes().oracle.excuse(lost);
         }
+        if !whole && write.action == Act::Delete && write.part.is_master() {
+            self.excuse_unheld(at, write);
+        }
         if unseen.is_empty() {
             return;
         }
@@ -92,6 +96,29 @@ impl World {
                 before.for_each(|before| lost.extend(token::of_content(before)));
                 self.watch.notes().oracle.excuse(lost);
             }
+        }
+    }
+
+    /// What the occurrences of a deleted series said goes with it where these are objects of their own, if the hub's store
+    /// did not hold it by then: a node that had lost its lease may have been shown it, and can tell nobody.
+    fn excuse_unheld(&self, at: usize, write: &HubWrite) {
+        let occurrences = write.before.as_ref().map(|before| Content {
+            overrides: before.overrides.clone(),
+            ..Content::default()
+        });
+        let mut lost = occurrences.as_ref().map(token::of_content).unwrap_or_default();
+        if lost.is_empty() {
+            return;
+        }
+        let connection = &self.sides[at].connection;
+        let is_it = |link: &Link| {
+            let master = link.parts.get(&PartKey::MASTER);
+            link.connection == *connection && master.is_some_and(|master| master.id.0 == write.id)
+        };
+        if let Some(link) = self.links().into_iter().find(is_it) {
+            let held = token::of_content(&link.snapshots.remote);
+            lost.retain(|token| !held.contains(token));
+            self.watch.notes().oracle.excuse(lost);
         }
     }
 

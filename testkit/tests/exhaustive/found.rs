@@ -23,7 +23,7 @@ fn go(way: &[Action]) {
         let mut possible = Vec::new();
         bounds.actions(&state, &mut possible);
         assert!(possible.contains(action), "{action:?} of {possible:?}");
-        state = bounds.next_state(&state, action.clone()).unwrap();
+        state = bounds.next_state(&state, action.clone()).expect("it is possible");
         let broken = &state.world().violations;
         assert!(broken.is_empty(), "{action:?}: {broken:?}");
     }

@@ -8,6 +8,7 @@ use sync::ports::{Effect, StoreError};
 use sync::state::{FeedAction, FeedEntry, Fence, InboundEnd, Link, NewJob, Record};
 
 use crate::freshness::{self, Fresh};
+use crate::inbox::Ended;
 use crate::link_parts::Parts;
 use crate::original::{self, Packed};
 use crate::watch::Committed;
@@ -51,6 +52,8 @@ struct Plan {
     webhooks: Vec<InboundId>,
     /// Over what the links that were dropped have left.
     freshness: Vec<Fresh>,
+    /// What became of webhooks; nothing else of a commit looks at them.
+    ended: Vec<Ended>,
 }
 
 impl Plan {
@@ -120,6 +123,7 @@ impl Plan {
                 self.one(seen, Effect::Touch { record, except });
             }
             Effect::DropLink { link, revision } => self.one(true, Effect::DropLink { link, revision }),
+            Effect::EndInbound { inbound, end, at } => self.ended.push(Ended { inbound, end, at }),
             other @ (Effect::PutCursor { .. }
             | Effect::PutCollection(_)
             | Effect::HoldCollection { .. }
@@ -134,7 +138,6 @@ impl Plan {
             | Effect::PutMirror(_)
             | Effect::DropMirror(_)
             | Effect::ExpectNoIntent(_)
-            | Effect::EndInbound { .. }
             | Effect::Pair { .. }) => self.one(false, other),
         }
     }
@@ -208,6 +211,7 @@ impl SqliteStore {
         }
         parts.write(&mut write, organization, now).await?;
         freshness::put(&mut write, organization, plan.freshness).await?;
+        inbox::end(&mut write, organization, plan.ended).await?;
         for job in &plan.jobs {
             queue::enqueue(&mut write, organization, job, now).await?;
         }
@@ -311,7 +315,9 @@ async fn one(
             collection,
             pairing,
         } => pairings::put(write, organization, &record, &collection, pairing).await,
-        Effect::EndInbound { inbound, end, at } => inbox::end(write, organization, &inbound, &end, at).await,
+        Effect::EndInbound { inbound, end, at } => {
+            inbox::end(write, organization, vec![Ended { inbound, end, at }]).await
+        }
         Effect::PutFreshness {
             collection,
             remote,

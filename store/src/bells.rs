@@ -29,6 +29,9 @@ const CHANNEL: &str = "concord";
 const HEADS_PER_MESSAGE: usize = 100;
 /// Between two looks at all feeds, for bells that were lost.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two messages: what is committed meanwhile goes with the next. On a server that has a hundred commits a second
+/// every message is a transaction more, and wakes everybody.
+const GATHER: Duration = Duration::from_millis(5);
 /// After the connection was lost and could not be had again at once.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
@@ -206,6 +209,7 @@ async fn tell(bells: Bells, pool: Pool, node: u64) {
                 break;
             }
         }
+        tokio::time::sleep(GATHER).await;
     }
 }
 

@@ -8,8 +8,8 @@ use sync::ports::StoreError;
 use sync::state::FeedEntry;
 
 use crate::column::{failed, get};
-use crate::dialect::IDS_PER_QUERY;
-use crate::sql::{Conn, QueryBuilder};
+use crate::dialect::{IDS_PER_QUERY, postgres};
+use crate::sql::{self, Conn, QueryBuilder};
 
 /// Connections by the subject that they have to do with.
 #[derive(Debug, Default)]
@@ -34,16 +34,8 @@ impl Concerned {
         for connection in of(ConnectionId::PREFIX) {
             self.add(connection, connection);
         }
-        let linked = "SELECT DISTINCT record_id AS subject, connection_id FROM links
-             WHERE organization_id = ";
-        self.query(
-            conn.lend(),
-            organization,
-            linked,
-            "record_id",
-            &of(RecordId::PREFIX),
-        )
-        .await?;
+        self.look_at_links(conn.lend(), organization, &of(RecordId::PREFIX))
+            .await?;
         let held = "SELECT id AS subject, connection_id FROM collections WHERE organization_id = ";
         self.query(conn, organization, held, "id", &of(CollectionId::PREFIX))
             .await
@@ -59,6 +51,30 @@ impl Concerned {
     pub(crate) fn of(&self, subject: &str) -> Vec<&str> {
         let connections = self.0.get(subject).into_iter().flatten();
         connections.map(String::as_str).collect()
+    }
+
+    /// Records have their links looked up one by one, on either engine: a server that holds the table for small, because it
+    /// was when the statement was planned, reads all links of the organization rather than descend an index a few times.
+    async fn look_at_links(
+        &mut self,
+        mut conn: Conn<'_>,
+        organization: &OrganizationId,
+        records: &[&str],
+    ) -> Result<(), StoreError> {
+        let Conn::Postgres(_) = conn else {
+            let linked =
+                "SELECT DISTINCT record_id AS subject, connection_id FROM links WHERE organization_id = ";
+            return self.query(conn, organization, linked, "record_id", records).await;
+        };
+        for some in records.chunks(IDS_PER_QUERY) {
+            let query = sql::query(postgres::LINKS_OF_RECORDS)
+                .bind(organization.as_str())
+                .bind(some.join(","));
+            for row in query.fetch_all(conn.lend()).await.map_err(failed)? {
+                self.add(get(&row, "subject")?, get(&row, "connection_id")?);
+            }
+        }
+        Ok(())
     }
 
     async fn query(

@@ -8,8 +8,9 @@ use sync::state::{Inbound, InboundEnd};
 use crate::SqliteStore;
 use crate::column::{all, count, document, failed, get, id, refused};
 use crate::deliveries::InboundState;
+use crate::dialect::IDS_PER_QUERY;
 use crate::original;
-use crate::sql::{self, Row};
+use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
 
 /// How long a delivery is kept once it has ended, and so for how long at least a second one of the same id is known.
@@ -90,10 +91,35 @@ fn waiting(row: &Row) -> Result<Inbound, StoreError> {
 }
 
 /// What became of a webhook that waited.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) inbound: InboundId,
+    pub(crate) end: InboundEnd,
+    pub(crate) at: i64,
+}
+
+/// Writes what became of webhooks: those of which the same is to be said in one statement.
 pub(crate) async fn end(
     write: &mut Write,
     organization: &OrganizationId,
-    inbound: &InboundId,
+    mut ended: Vec<Ended>,
+) -> Result<(), StoreError> {
+    while let Some(first) = ended.first() {
+        let (end, at) = (first.end.clone(), first.at);
+        let same = |other: &Ended| other.end == end && other.at == at;
+        let (alike, others): (Vec<_>, Vec<_>) = ended.into_iter().partition(same);
+        ended = others;
+        for some in alike.chunks(IDS_PER_QUERY) {
+            end_alike(write, organization, some, &end, at).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end_alike(
+    write: &mut Write,
+    organization: &OrganizationId,
+    ended: &[Ended],
     end: &InboundEnd,
     at: i64,
 ) -> Result<(), StoreError> {
@@ -107,24 +133,31 @@ pub(crate) async fn end(
         InboundEnd::Retry { .. } | InboundEnd::Quarantined(_) => 1_i64,
         InboundEnd::Done(_) | InboundEnd::Dropped(_) => 0,
     };
-    let done = sql::query(
-        "UPDATE inbox
-         SET state = $1, outcome = $2, error = $3, due_at = COALESCE($4, due_at), attempts = attempts + $5,
-             finished_at = CASE WHEN $4 IS NULL THEN $6 ELSE NULL END
-         WHERE organization_id = $7 AND id = $8 AND state = 'waiting'",
-    )
-    .bind(state.name())
-    .bind(outcome)
-    .bind(error)
-    .bind(due_at)
-    .bind(failures)
-    .bind(at)
-    .bind(organization.as_str())
-    .bind(inbound.as_str())
-    .execute(write.conn())
-    .await
-    .map_err(failed)?;
-    write.touched(done.rows_affected(), inbound.as_str())
+    let finished_at = due_at.is_none().then_some(at);
+    let mut update = QueryBuilder::new("UPDATE inbox SET state = ");
+    update
+        .push_bind(state.name())
+        .push(", outcome = ")
+        .push_bind(outcome)
+        .push(", error = ")
+        .push_bind(error.cloned())
+        .push(", due_at = COALESCE(")
+        .push_bind(due_at)
+        .push(", due_at), attempts = attempts + ")
+        .push_bind(failures)
+        .push(", finished_at = ")
+        .push_bind(finished_at)
+        .push(" WHERE organization_id = ")
+        .push_bind(organization.as_str())
+        .push(" AND id")
+        .push_in(ended.iter().map(|one| one.inbound.as_str()))
+        .push(" AND state = 'waiting'");
+    let done = update.build().execute(write.conn()).await.map_err(failed)?;
+    if usize::try_from(done.rows_affected()) == Ok(ended.len()) {
+        return Ok(());
+    }
+    let first = ended.first().map_or("a webhook", |one| one.inbound.as_str());
+    Err(StoreError::Stale(first.to_owned()))
 }
 
 /// Ends what waits for a connection that is going.

@@ -63,6 +63,13 @@ macro_rules! place_of_connection {
     };
 }
 
+/// Takes out a job that has ended, under its fence.
+macro_rules! forget {
+    () => {
+        "DELETE FROM jobs WHERE id = $1 AND token = $2 AND state = 'running'"
+    };
+}
+
 /// The fingerprint of the master key that seals.
 macro_rules! sealing_key {
     () => {
@@ -144,6 +151,14 @@ impl Engine {
         match self {
             Self::Sqlite => sqlite::FENCE,
             Self::Postgres => postgres::FENCE,
+        }
+    }
+
+    /// Takes out a job that has ended: `$1` its id, `$2` its token.
+    pub(crate) const fn forget(self) -> &'static str {
+        match self {
+            Self::Sqlite => forget!(),
+            Self::Postgres => postgres::FORGET,
         }
     }
 

@@ -23,8 +23,24 @@ pub(super) const CLAIM: &str = concat!(
      LIMIT $2"
 );
 
+/// The connections that records are linked on: `$1` the organization, `$2` the records' ids with commas between. `OFFSET 0`
+/// keeps the inner query one of its own, asked for each id by the index over organization and record.
+pub(crate) const LINKS_OF_RECORDS: &str = "
+    SELECT DISTINCT wanted.id AS subject, found.connection_id AS connection_id
+    FROM UNNEST(STRING_TO_ARRAY($2, ',')) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT l.connection_id FROM links l WHERE l.organization_id = $1 AND l.record_id = wanted.id OFFSET 0
+    ) AS found";
+
 /// Whether a fence still stands. The lock keeps other nodes from claiming the job before the commit.
 pub(super) const FENCE: &str = concat!(fence!(), " FOR SHARE");
+
+/// Takes out a job that has ended, without waiting for the disk
+/// (<https://www.postgresql.org/docs/current/wal-async-commit.html>): were that lost with the server, the job would be claimed
+/// once more and find that its work is done, which is written by a commit that did wait.
+pub(super) const FORGET: &str = concat!(
+    forget!(),
+    " AND (SELECT set_config('synchronous_commit', 'off', TRUE)) = 'off'"
+);
 
 /// Which master key seals. The lock keeps it from being replaced before the commit, and others from nothing.
 pub(super) const SEALING_KEY: &str = concat!(sealing_key!(), " FOR SHARE");

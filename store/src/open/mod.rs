@@ -323,6 +323,16 @@ impl SqlStore {
         Ok(Write::new(tx, inner.bells.clone(), inner.checkpoints.clone()))
     }
 
+    /// For one statement that is a transaction by itself and appends to no feed.
+    pub(crate) fn write_alone(&self) -> &Pool {
+        &self.inner.writers
+    }
+
+    /// Rings for workers, after such a statement.
+    pub(crate) fn wake_workers(&self) {
+        self.inner.bells.ring(Vec::new(), true);
+    }
+
     pub(crate) fn now_ms(&self) -> i64 {
         self.inner.clock.now_ms()
     }

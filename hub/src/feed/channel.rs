@@ -14,6 +14,9 @@ use super::{End, Feed, Told};
 
 /// Changes that one read takes.
 const BATCH: u32 = 500;
+/// Between two reads: what is committed meanwhile comes with the next. Hundreds of commits a second would else be as many
+/// questions of each node, and what they take from the database is missing where the commits are made.
+const GATHER: Duration = Duration::from_millis(10);
 /// Looks again without a bell: another process may have written.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
@@ -198,6 +201,7 @@ impl State {
 pub(super) async fn read(feed: Feed, channel: Arc<Channel>) {
     let stopping = feed.0.stopping.clone();
     let end = loop {
+        let began = tokio::time::Instant::now();
         match read_on(&feed, &channel).await {
             Ok(()) => {}
             Err(error) => {
@@ -210,6 +214,13 @@ pub(super) async fn read(feed: Feed, channel: Arc<Channel>) {
             () = channel.closed.cancelled() => return,
             () = channel.bell.notified() => {}
             () = feed.0.clock.sleep(LONGEST_SILENCE) => {}
+        }
+        // The first change after a silence waits for nothing.
+        if let Some(left) = GATHER.checked_sub(began.elapsed()) {
+            tokio::select! {
+                () = stopping.cancelled() => break End::Stopping,
+                () = feed.0.clock.sleep(left) => {}
+            }
         }
     };
     feed.forget(&channel);

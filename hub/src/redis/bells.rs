@@ -20,6 +20,8 @@ pub(super) const CHANNEL: &str = "concord:feed";
 const HEADS_PER_MESSAGE: usize = 100;
 /// A longer message is none of ours; a head takes about sixty bytes.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
+/// Between two messages: what is committed meanwhile goes with the next. Each costs the server and every node something.
+const GATHER: Duration = Duration::from_millis(5);
 /// Between two looks at a subscription on which nothing came.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Before a subscription is tried again.
@@ -63,6 +65,10 @@ async fn tell(redis: Redis, mut own: Receiver<FeedHead>, node: u64) {
                 publish.query_async::<i64>(&mut connection).await
             })
             .await;
+        tokio::select! {
+            () = redis.stopping().cancelled() => return,
+            () = redis.clock().sleep(GATHER) => {}
+        }
     }
 }
 

@@ -127,6 +127,10 @@ impl Run<'_> {
             self.take_batch(waiting, now_ms).await?;
             seen += count;
             self.advance(count as u64, None);
+            if count < BATCH as usize {
+                // What came since has a job of its own, which begins when this one has ended.
+                break;
+            }
             if seen >= LONGEST_RUN {
                 let next = self.inbox_job(now_ms);
                 self.commit(vec![next]).await?;

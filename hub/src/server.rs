@@ -122,7 +122,9 @@ impl Server {
             let remedy = "check the certificates in `extra_roots_file`";
             Failure::new(format!("outgoing connections cannot be set up: {error}"), remedy)
         })?;
-        let providers = Arc::new(providers.sharing(budgets));
+        let node = node_name(entropy.as_ref());
+        let origin = origin(config, address);
+        let providers = Arc::new(providers.sharing(budgets).named(&node));
         let engine = Engine::new(
             Arc::new(store.clone()),
             Arc::clone(&providers) as Arc<dyn sync::ports::Providers>,
@@ -141,10 +143,9 @@ impl Server {
             (make.inbox)(store.clone()),
             Arc::clone(&providers),
             Arc::clone(&clock),
-            &origin(config, address),
+            &origin,
         );
         let lanes = Lanes::default();
-        let node = node_name(entropy.as_ref());
         let told = match make.traces {
             Some(settings) => Some(settings),
             None => traces::from_environment()?,
@@ -199,6 +200,7 @@ impl Server {
             dispatcher,
             redis,
             traces,
+            origin,
             stopping: stop.clone(),
         });
         let router = api::router(state.clone());

@@ -50,6 +50,8 @@ pub struct Parts {
     pub redis: Option<Redis>,
     /// Where spans go.
     pub traces: Traces,
+    /// Scheme, host and port at which others reach this server, and whatever path stands before its own.
+    pub origin: String,
     /// Cancelled when the server is to stop: long answers end then.
     pub stopping: CancellationToken,
 }
@@ -137,6 +139,12 @@ impl AppState {
     #[must_use]
     pub fn redis(&self) -> Option<&Redis> {
         self.0.redis.as_ref()
+    }
+
+    /// Scheme, host and port at which others reach this server, and whatever path stands before its own.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     /// Cancelled when the server is to stop: long answers end then.

@@ -9,6 +9,8 @@ mod changes;
 mod conflicts;
 #[path = "api/connections.rs"]
 mod connections;
+#[path = "api/consent/mod.rs"]
+mod consent;
 #[path = "api/events.rs"]
 mod events;
 #[path = "api/history.rs"]

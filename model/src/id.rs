@@ -123,6 +123,10 @@ ids! {
     InboundId = "in_";
     /// A registration at a vendor that serves many connections.
     ProviderAppId = "app_";
+    /// A link at which people are asked to connect their accounts.
+    ConnectLinkId = "clink_";
+    /// A browser's way to a vendor, to give consent, and back.
+    JourneyId = "jour_";
 }
 
 #[cfg(test)]

@@ -82,7 +82,13 @@ pub(crate) async fn discovered(
     write.touched(done.rows_affected(), connection.as_str())
 }
 
-fn entry(action: FeedAction, id: &ConnectionId, changed: &[&str], origin: &Origin, at: i64) -> FeedEntry {
+pub(crate) fn entry(
+    action: FeedAction,
+    id: &ConnectionId,
+    changed: &[&str],
+    origin: &Origin,
+    at: i64,
+) -> FeedEntry {
     FeedEntry {
         action,
         subject: id.to_string(),
@@ -92,6 +98,30 @@ fn entry(action: FeedAction, id: &ConnectionId, changed: &[&str], origin: &Origi
         origin: origin.clone(),
         at,
     }
+}
+
+pub(crate) async fn insert(write: &mut Write, connection: &Connection) -> Result<(), StoreError> {
+    sql::query(
+        "INSERT INTO connections
+            (organization_id, id, provider, name, owner, config, health, health_reason, discovered_at,
+             synced_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(connection.organization.as_str())
+    .bind(connection.id.as_str())
+    .bind(&connection.provider)
+    .bind(&connection.name)
+    .bind(connection.owner.as_ref().map(|owner| owner.as_str()))
+    .bind(document(&connection.config)?)
+    .bind(spelled(&connection.health)?)
+    .bind(&connection.health_reason)
+    .bind(connection.discovered_at)
+    .bind(connection.synced_at)
+    .bind(connection.created_at)
+    .execute(write.conn())
+    .await
+    .map_err(refused(connection.id.as_str()))?;
+    Ok(())
 }
 
 impl SqliteStore {
@@ -106,26 +136,7 @@ impl SqliteStore {
         origin: &Origin,
     ) -> Result<(), StoreError> {
         let mut write = self.write_in(&connection.organization).await?;
-        sql::query(
-            "INSERT INTO connections
-                (organization_id, id, provider, name, owner, config, health, health_reason, discovered_at,
-                 synced_at, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(connection.organization.as_str())
-        .bind(connection.id.as_str())
-        .bind(&connection.provider)
-        .bind(&connection.name)
-        .bind(connection.owner.as_ref().map(|owner| owner.as_str()))
-        .bind(document(&connection.config)?)
-        .bind(spelled(&connection.health)?)
-        .bind(&connection.health_reason)
-        .bind(connection.discovered_at)
-        .bind(connection.synced_at)
-        .bind(connection.created_at)
-        .execute(write.conn())
-        .await
-        .map_err(refused(connection.id.as_str()))?;
+        insert(&mut write, connection).await?;
         self.put_credentials(&mut write, &connection.organization, &connection.id, credentials)
             .await?;
         let entry = entry(FeedAction::Created, &connection.id, &[], origin, self.now_ms());
@@ -146,6 +157,24 @@ impl SqliteStore {
             )
             .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// The connection of this id. Starts from an address and ends at an organization, as [`Self::hook_target`] does.
+    ///
+    /// # Errors
+    /// When the database fails; `Corrupt` when two organizations own the address.
+    pub async fn connection_at(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
+        let rows = sql::query("SELECT * FROM connections WHERE id = $1 LIMIT 2")
+            .bind(id.as_str())
+            .fetch_all(self.read())
+            .await
+            .map_err(failed)?;
+        match rows.as_slice() {
+            [] => Ok(None),
+            [row] => read(row).map(Some),
+            // Ids are random; whose it is must not be guessed.
+            [_, _, ..] => Err(corrupt("address of a connection", "two organizations own it")),
+        }
     }
 
     /// The connections of an organization, in order of id.

@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 use crate::SqliteStore;
 use crate::column::{corrupt, failed, get, refused};
 use crate::seal::Sealed;
-use crate::sql;
+use crate::sql::{self, Row};
 use crate::write::Write;
 
 /// What is sealed in these rows. Part of the associated data, so that values of different purposes cannot stand in
 /// for each other.
-const PURPOSE: &str = "credentials";
+pub(crate) const PURPOSE: &str = "credentials";
 
 impl SqliteStore {
     /// The unsealed credentials of a connection.
@@ -37,10 +37,19 @@ impl SqliteStore {
         .await
         .map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
+        self.open_credentials(organization, connection, &row).map(Some)
+    }
+
+    pub(crate) fn open_credentials(
+        &self,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+        row: &Row,
+    ) -> Result<Credentials, StoreError> {
         let sealed = Sealed {
-            key_id: get(&row, "key_id")?,
-            nonce: get(&row, "nonce")?,
-            bytes: get(&row, "sealed")?,
+            key_id: get(row, "key_id")?,
+            nonce: get(row, "nonce")?,
+            bytes: get(row, "sealed")?,
         };
         let plain = self
             .keys()
@@ -49,9 +58,7 @@ impl SqliteStore {
         // A parser's message may quote its input: it is not passed on.
         let members: Map<String, Value> =
             serde_json::from_slice(&plain).map_err(|_| corrupt("credentials", "not a JSON object"))?;
-        Credentials::from_json(&members)
-            .map(Some)
-            .map_err(|_| corrupt("credentials", "not an object of texts"))
+        Credentials::from_json(&members).map_err(|_| corrupt("credentials", "not an object of texts"))
     }
 
     /// Replaces the credentials of a connection; `false` when there is no such connection.
@@ -100,7 +107,9 @@ impl SqliteStore {
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (organization_id, connection_id, purpose) DO UPDATE
              SET key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed,
-                 updated_at = excluded.updated_at",
+                 updated_at = excluded.updated_at, generation = credentials.generation + 1,
+                 fence = credentials.fence + 1, holder = NULL, lease_until = NULL, refused = NULL,
+                 renew_after = NULL, doubtful = 0",
         )
         .bind(organization.as_str())
         .bind(connection.as_str())

@@ -9,7 +9,7 @@ use crate::migrations;
 use crate::sql::{self, QueryBuilder};
 
 /// The tables whose rows are counted and copied: all but what is about the installation itself.
-pub(crate) const TABLES: [&str; 29] = [
+pub(crate) const TABLES: [&str; 33] = [
     "organizations",
     "api_keys",
     "connections",
@@ -37,6 +37,10 @@ pub(crate) const TABLES: [&str; 29] = [
     "inbox",
     "observed",
     "provider_apps",
+    "app_clients",
+    "connect_links",
+    "consents",
+    "grants",
     "connection_routes",
     "hook_secrets",
 ];

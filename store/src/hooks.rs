@@ -11,7 +11,7 @@ use crate::column::{all, corrupt, failed, get, id, refused};
 use crate::seal::Sealed;
 use crate::sql::{self, QueryBuilder, Row};
 use crate::write::Write;
-use crate::{Page, Paging, SqliteStore};
+use crate::{AppClient, Page, Paging, SqliteStore};
 
 /// What is sealed in these rows.
 pub(crate) const PURPOSE: &str = "webhook secrets";
@@ -227,7 +227,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Adds an app with the secrets of its address.
+    /// Adds an app with the secrets of its address, and what makes it an OAuth client, if it is one.
     ///
     /// # Errors
     /// `Stale` when the id is taken.
@@ -235,6 +235,7 @@ impl SqliteStore {
         &self,
         app: &ProviderApp,
         secrets: &[HookSecret],
+        client: Option<&AppClient>,
     ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         sql::query(
@@ -252,6 +253,10 @@ impl SqliteStore {
         let owner = HookOwner::App(app.id.clone());
         self.seal_hook_secrets(&mut write, &app.organization, &owner, secrets)
             .await?;
+        if let Some(client) = client {
+            self.seal_client(&mut write, &app.organization, &app.id, client)
+                .await?;
+        }
         write.commit().await
     }
 

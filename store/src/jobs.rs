@@ -9,7 +9,7 @@ use sync::state::{JobTask, NewJob};
 use crate::column::{all, count, failed, get, id, json, optional_json, word};
 use crate::dialect::NEXT_DUE;
 use crate::sql::{self, QueryBuilder, Row, Target};
-use crate::{Page, Paging, SqliteStore, freshness, idempotency, outbound, queue};
+use crate::{Page, Paging, SqliteStore, consent, freshness, idempotency, outbound, queue};
 
 /// How long an ended job can be looked up.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
@@ -227,6 +227,7 @@ impl SqliteStore {
         self.forget_jobs(0, now_ms - KEPT_MS).await?;
         let mut write = self.write().await?;
         idempotency::sweep(&mut write, now_ms).await?;
+        consent::sweep(&mut write, now_ms).await?;
         outbound::sweep(&mut write, now_ms).await?;
         freshness::sweep(&mut write, now_ms).await?;
         write.commit().await?;

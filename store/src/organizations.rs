@@ -52,6 +52,19 @@ impl SqliteStore {
         write.commit().await
     }
 
+    /// An organization.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn organization(&self, id: &OrganizationId) -> Result<Option<Organization>, StoreError> {
+        let row = sql::query("SELECT * FROM organizations WHERE organization_id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.read())
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// The oldest organization; adds `fresh` when there is none.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ struct Sealing {
     purpose: Option<&'static str>,
 }
 
-const SEALED: [Sealing; 3] = [
+const SEALED: [Sealing; 4] = [
     Sealing {
         table: "credentials",
         owner: "connection_id",
@@ -47,6 +47,12 @@ const SEALED: [Sealing; 3] = [
         owner: "endpoint_id",
         part: Some("number"),
         purpose: Some(crate::outbound::SECRET_PURPOSE),
+    },
+    Sealing {
+        table: "app_clients",
+        owner: "app_id",
+        part: None,
+        purpose: Some(crate::consent::CLIENT_PURPOSE),
     },
 ];
 

@@ -10,6 +10,8 @@ mod background;
 mod bench;
 #[path = "queries/brought.rs"]
 mod brought;
+#[path = "queries/consent.rs"]
+mod consent;
 #[path = "queries/feed.rs"]
 mod feed;
 #[path = "queries/halfway.rs"]

@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use connector_sdk::Credentials;
 use model::{ConnectionId, OrganizationId, ProviderAppId, WebhookEndpointId};
 use place::Place;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use store::{
-    ChangeFilter, EndpointState, HookOwner, HookSecret, KeyRing, MasterKey, OpenError, OpenMode, ProviderApp,
-    RotationError, SqlStore, WebhookEndpoint,
+    AppClient, ChangeFilter, EndpointState, HookOwner, HookSecret, KeyRing, MasterKey, OpenError, OpenMode,
+    ProviderApp, RotationError, SqlStore, WebhookEndpoint,
 };
 use sync::state::Origin;
 use testkit::store_suite::world;
@@ -48,7 +49,7 @@ async fn connect(store: &SqlStore, password: &str) -> ConnectionId {
     connection.id
 }
 
-/// What is sealed: credentials, the secrets of an app's address, those of an endpoint.
+/// What is sealed: credentials, the secrets of an app's address, its client's, those of an endpoint.
 struct Sealed {
     connections: Vec<ConnectionId>,
     app: HookOwner,
@@ -73,7 +74,14 @@ impl Sealed {
             since: 0,
             until: None,
         };
-        store.insert_provider_app(&app, &[secret]).await.unwrap();
+        let client = AppClient {
+            client_id: "hub".to_owned(),
+            client_secret: Some("client".to_owned().into()),
+            endpoints: Default::default(),
+        };
+        let secrets = [secret];
+        let inserted = store.insert_provider_app(&app, &secrets, Some(&client));
+        inserted.await.unwrap();
         let endpoint = WebhookEndpoint {
             id: WebhookEndpointId::new(7, 7),
             organization: organization(),
@@ -112,6 +120,11 @@ impl Sealed {
             assert_eq!(found.get("password"), Some(format!("password {number}").as_str()));
         }
         assert_eq!(store.hook_secrets(&org, &self.app).await.unwrap()[0].text, "hook");
+        let HookOwner::App(app) = &self.app else {
+            panic!("the address is an app's");
+        };
+        let client = store.app_client(&org, app).await.unwrap().unwrap();
+        assert_eq!(client.client_secret.unwrap().expose_secret(), "client");
         let secrets = store.webhook_secrets(&org, &self.endpoint).await.unwrap();
         let texts: Vec<&str> = secrets.iter().map(|secret| secret.text.as_str()).collect();
         assert_eq!(texts, ["whsec_2", "whsec_1"]);

@@ -277,7 +277,7 @@ impl Engine {
         };
         let mut outcome = run.work(pull).await;
         if matches!(&outcome, Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized) {
-            match self.providers.reopen(&run.connection).await {
+            match self.providers.reopen(&run.connection, &run.provider).await {
                 Ok(provider) => {
                     run.provider = provider;
                     outcome = run.work(pull).await;

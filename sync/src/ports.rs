@@ -486,10 +486,14 @@ pub trait Providers: Send + Sync {
     /// `Invalid` when the provider is unknown or the settings are wrong.
     async fn open(&self, connection: &Connection) -> Result<Provider, connector_sdk::Error>;
 
-    /// New credentials for a connection whose present ones were refused: stored, and opened again. One refresh at
-    /// a time per connection; whoever waits gets the new ones.
+    /// New credentials for a connection whose present ones were refused, as `refused` was opened with: stored, and
+    /// opened again. One refresh at a time per connection on all nodes; whoever waits gets the new ones.
     ///
     /// # Errors
     /// `Unauthorized` when they cannot be refreshed.
-    async fn reopen(&self, connection: &Connection) -> Result<Provider, connector_sdk::Error>;
+    async fn reopen(
+        &self,
+        connection: &Connection,
+        refused: &Provider,
+    ) -> Result<Provider, connector_sdk::Error>;
 }

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use connector_sdk::{Auth, AuthScheme, Context, Credentials, Error, ErrorKind};
+use connector_sdk::oauth::OAuth2;
+use connector_sdk::{Account, Auth, AuthScheme, Context, Credentials, Error, ErrorKind};
 use http::HeaderValue;
 
 #[derive(Debug)]
@@ -15,8 +16,16 @@ impl Auth for CaldavAuth {
         &[AuthScheme::Basic, AuthScheme::Bearer]
     }
 
+    fn oauth2(&self) -> Option<&'static OAuth2> {
+        None
+    }
+
     fn check(&self, credentials: &Credentials) -> Result<(), Error> {
         authorization(credentials, "credentials").map(|_| ())
+    }
+
+    async fn account(&self, _ctx: &Context) -> Result<Option<Account>, Error> {
+        Ok(None)
     }
 
     /// Passwords and plain tokens cannot be renewed by us.

@@ -1,31 +1,71 @@
-//! OAuth 2.0 with imported tokens. How a person gives consent is the hub's business.
-//! <https://developers.google.com/identity/protocols/oauth2/web-server#offline>
+//! OAuth 2.0 at Google: what its server is like, and what can be asked for.
+//! <https://developers.google.com/identity/protocols/oauth2/web-server>
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use connector_sdk::{Auth, AuthScheme, Context, Credentials, Error, ErrorKind, HttpRequest};
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
-use serde::Deserialize;
-use url::Url;
-use url::form_urlencoded::Serializer;
+use connector_sdk::oauth::{ClientProof, OAuth2, Permission, refresh_by};
+use connector_sdk::{Account, Auth, AuthScheme, Context, Credentials, Error, ErrorKind};
+use serde_json::Value;
 
+use crate::api::Api;
 use crate::connector::GoogleConnector;
-use crate::errors::parse_error;
 
-const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
-const OPERATION: &str = "auth.refresh";
+/// Each scope is the narrowest that its calls take:
+/// <https://developers.google.com/workspace/calendar/api/auth>.
+const PERMISSIONS: &[Permission] = &[
+    Permission {
+        name: "read",
+        purpose: "see your calendars and their events",
+        scopes: &[
+            "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
+            "https://www.googleapis.com/auth/calendar.events.readonly",
+        ],
+        required: true,
+    },
+    Permission {
+        name: "write",
+        purpose: "make, change and delete events",
+        scopes: &["https://www.googleapis.com/auth/calendar.events"],
+        required: false,
+    },
+    Permission {
+        name: "free_busy",
+        purpose: "see when you are free or busy",
+        scopes: &["https://www.googleapis.com/auth/calendar.freebusy"],
+        required: false,
+    },
+];
 
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    refresh_token: Option<String>,
-}
+static OAUTH2: OAuth2 = OAuth2 {
+    authorize_url: "https://accounts.google.com/o/oauth2/v2/auth",
+    token_url: "https://oauth2.googleapis.com/token",
+    revocation_url: Some("https://oauth2.googleapis.com/revoke"),
+    issuer: Some("https://accounts.google.com"),
+    // Its pages promise no `iss` in the answer to the browser; each app has a callback of its own instead.
+    names_issuer: false,
+    pkce: true,
+    // "The refresh token is only returned [...] for the first authorization", and is not replaced when it is used.
+    rotates: false,
+    client_proof: ClientProof::Body,
+    authorize_params: &[
+        // A refresh token comes only with both:
+        // https://developers.google.com/identity/protocols/oauth2/web-server#offline
+        ("access_type", "offline"),
+        ("prompt", "consent"),
+        // https://developers.google.com/identity/protocols/oauth2/web-server#incrementalAuth
+        ("include_granted_scopes", "true"),
+    ],
+    permissions: PERMISSIONS,
+    docs_url: "https://developers.google.com/identity/protocols/oauth2/web-server",
+};
 
 #[async_trait]
 impl Auth for GoogleConnector {
     fn schemes(&self) -> &'static [AuthScheme] {
         &[AuthScheme::Oauth2]
+    }
+
+    fn oauth2(&self) -> Option<&'static OAuth2> {
+        Some(&OAUTH2)
     }
 
     fn check(&self, credentials: &Credentials) -> Result<(), Error> {
@@ -38,63 +78,23 @@ impl Auth for GoogleConnector {
         Ok(())
     }
 
-    async fn refresh(&self, ctx: &Context) -> Result<Option<Credentials>, Error> {
-        let credentials = ctx.credentials.as_ref();
-        if credentials.get("refresh_token").is_none() {
-            return Ok(None);
-        }
-        let form = Serializer::new(String::new())
-            .append_pair("grant_type", "refresh_token")
-            .append_pair("refresh_token", credentials.require("refresh_token")?)
-            .append_pair("client_id", credentials.require("client_id")?)
-            .append_pair("client_secret", credentials.require("client_secret")?)
-            .finish();
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let request = HttpRequest {
-            method: Method::POST,
-            url: token_url(ctx)?,
-            headers,
-            body: Bytes::from(form),
-            operation: OPERATION,
-            // Google's refresh tokens do not change when they are used.
-            idempotent: true,
-        };
-        let response = ctx.http.send(request).await?;
-        if !response.status.is_success() {
-            return Err(parse_error(OPERATION, &response, None));
-        }
-        let granted: Granted = serde_json::from_slice(&response.body).map_err(|_| {
-            // Neither body nor cause is kept: they may hold the token.
-            Error::new(
-                ErrorKind::Unexpected,
-                OPERATION,
-                "the token endpoint's answer holds no access token",
-            )
-            .with_status(response.status.as_u16())
+    /// The address of the account is the id of its primary calendar:
+    /// <https://developers.google.com/workspace/calendar/api/concepts/events-calendars#calendars>.
+    async fn account(&self, ctx: &Context) -> Result<Option<Account>, Error> {
+        let api = Api::new(ctx, "account");
+        let url = api.url(&["users", "me", "calendarList", "primary"], &[])?;
+        let entry: Value = api.get(url).await?;
+        let id = entry.get("id").and_then(Value::as_str).ok_or_else(|| {
+            let message = "the primary calendar has no id: whose account it is cannot be told";
+            api.error(ErrorKind::Unexpected, message)
         })?;
-        let mut renewed = credentials.with("access_token", granted.access_token);
-        if let Some(token) = granted.refresh_token {
-            renewed = renewed.with("refresh_token", token);
-        }
-        Ok(Some(renewed))
+        Ok(Some(Account {
+            id: id.to_owned(),
+            name: id.to_owned(),
+        }))
     }
-}
 
-fn token_url(ctx: &Context) -> Result<Url, Error> {
-    let configured = ctx.config.get("token_url").and_then(serde_json::Value::as_str);
-    Url::parse(configured.unwrap_or(TOKEN_URL))
-        .ok()
-        .filter(|url| matches!(url.scheme(), "https" | "http"))
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Invalid,
-                OPERATION,
-                "`config.token_url` is no web address",
-            )
-        })
+    async fn refresh(&self, ctx: &Context) -> Result<Option<Credentials>, Error> {
+        refresh_by(ctx, &OAUTH2).await
+    }
 }

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
+use connector_sdk::oauth::OAuth2;
 use connector_sdk::{
-    Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context, Credentials,
-    Error, FieldSupport, Limits, Pull, Push, RemoteCollection, WebhookProof, Webhooks,
+    Account, Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context,
+    Credentials, Error, FieldSupport, Limits, Pull, Push, RemoteCollection, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
@@ -131,8 +132,16 @@ impl Auth for MemoryConnector {
         &[AuthScheme::None]
     }
 
+    fn oauth2(&self) -> Option<&'static OAuth2> {
+        None
+    }
+
     fn check(&self, _credentials: &Credentials) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn account(&self, _ctx: &Context) -> Result<Option<Account>, Error> {
+        Ok(None)
     }
 
     async fn refresh(&self, _ctx: &Context) -> Result<Option<Credentials>, Error> {

@@ -23,7 +23,7 @@ pub enum AuthScheme {
 }
 
 /// A connection's credentials: named secrets. `Debug` shows names only; there is no `Display` and no `Serialize`.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Credentials {
     secrets: Vec<(String, SecretString)>,
 }
@@ -87,6 +87,12 @@ impl Credentials {
             .collect();
         secrets.push((name.to_owned(), SecretString::from(value.into())));
         Self { secrets }
+    }
+
+    /// Whether both hold the same secrets.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
     }
 
     /// The plain JSON, for sealing only.

@@ -15,12 +15,13 @@ pub mod credentials;
 pub mod error;
 pub mod http;
 pub mod layers;
+pub mod oauth;
 pub mod pull;
 pub mod push;
 pub mod signature;
 pub mod webhooks;
 
-pub use auth::Auth;
+pub use auth::{Account, Auth};
 pub use capability::{Capability, Conditional, Notifies, SeriesModel, WebhookProof};
 pub use clock::{Clock, SystemClock};
 pub use collection::{Access, RemoteCollection};

@@ -29,10 +29,25 @@ pub struct ConnectorOut {
     /// How connections may prove who they are.
     #[schema(value_type = Vec<String>)]
     pub auth: Value,
+    /// What people can be asked for, where accounts are connected by signing in at the vendor; null where they are not.
+    pub permissions: Option<Vec<PermissionOut>>,
     /// What the hub can do, per kind.
     pub kinds: Vec<KindOut>,
     /// The vendor's documentation.
     pub docs_url: &'static str,
+}
+
+/// Something that a connection can be used for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PermissionOut {
+    /// Its name, for `permissions` of `/v1/connections/authorize`.
+    pub name: &'static str,
+    /// What it lets the hub do.
+    pub purpose: &'static str,
+    /// The vendor's scopes that it takes.
+    pub scopes: &'static [&'static str],
+    /// Whether no connection is of use without it.
+    pub required: bool,
 }
 
 /// What the hub can do with a kind.
@@ -73,6 +88,17 @@ impl ConnectorOut {
             name: info.name,
             default_base_url: info.default_base_url,
             auth: serde_json::to_value(connector.auth().schemes()).unwrap_or_default(),
+            permissions: connector.auth().oauth2().map(|declared| {
+                let permissions = declared.permissions.iter();
+                permissions
+                    .map(|permission| PermissionOut {
+                        name: permission.name,
+                        purpose: permission.purpose,
+                        scopes: permission.scopes,
+                        required: permission.required,
+                    })
+                    .collect()
+            }),
             kinds: kinds.collect(),
             docs_url: info.docs_url,
         }

@@ -60,7 +60,8 @@ fn foreign(response: &Response) -> Option<ApiError> {
     let ours = response
         .headers()
         .get(CONTENT_TYPE)
-        .is_some_and(|value| value == "application/json");
+        // Pages for people say what is wrong themselves.
+        .is_some_and(|value| value == "application/json" || value == "text/html; charset=utf-8");
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
@@ -140,8 +141,16 @@ pub(super) fn span(request: &Request) -> Span {
         id = id.unwrap_or_default(),
         method = %request.method(),
         // Without the query: search texts are nobody's business.
-        path = request.uri().path(),
+        path = loggable(request.uri().path()),
     )
+}
+
+/// The path of a connect link is its secret.
+fn loggable(path: &str) -> &str {
+    match path.strip_prefix("/connect/") {
+        Some(rest) if !rest.starts_with("repair/") => "/connect/...",
+        Some(_) | None => path,
+    }
 }
 
 pub(super) fn log_answer(response: &Response, took: Duration, _span: &Span) {

@@ -2,6 +2,7 @@
 //! merged here under the layers that all share.
 
 pub mod api_keys;
+mod app_clients;
 pub mod calendars;
 pub mod changes;
 pub mod conflicts;
@@ -44,7 +45,7 @@ use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
-use crate::webhooks;
+use crate::{consent, webhooks};
 
 pub use idempotency::once;
 pub(crate) use layers::request_id;
@@ -95,6 +96,7 @@ pub fn router(state: AppState) -> Router {
         .route_layer(from_fn(layers::acceptable))
         .merge(root::router())
         .merge(webhooks::router())
+        .merge(consent::router())
         .merge(docs::router(openapi))
         .fallback(layers::no_such_route)
         .method_not_allowed_fallback(layers::no_such_method)

@@ -1,16 +1,18 @@
-//! `/v1/provider-apps`: registrations at vendors that serve many connections through one webhook address.
+//! `/v1/provider-apps`: registrations at vendors that serve many connections: one webhook address for all of them, one
+//! OAuth client that asks people for consent, or both.
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use model::ProviderAppId;
 use serde::{Deserialize, Serialize};
-use store::{HookOwner, ProviderApp};
+use store::{AppRef, HookOwner, ProviderApp};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::app_clients::{self, OAuthIn, OAuthOut};
 use super::envelope::{Data, List, created, moment};
-use super::error::{ApiError, Failures};
+use super::error::{ApiError, Code, Failures};
 use super::extract::{Body, Caller, Id, Params, paging};
 use super::webhook::{AddressOut, SecretIn, address, check_provider, fresh, rotate};
 use crate::keys::LONGEST_NAME;
@@ -20,7 +22,7 @@ use crate::state::AppState;
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(read, rename, remove))
+        .routes(routes!(read, change, remove))
         .routes(routes!(replace_secret))
 }
 
@@ -35,14 +37,19 @@ pub struct ProviderAppIn {
     /// What its deliveries are proven with: the signing secret or public key as the vendor shows it. Unset: one is
     /// made, and shown once.
     pub secret: Option<String>,
+    /// The OAuth client that the vendor registered, through which people connect their accounts.
+    pub oauth: Option<OAuthIn>,
 }
 
 /// What to change of an app.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderAppPatchIn {
     /// A new name.
-    pub name: String,
+    pub name: Option<String>,
+    /// The OAuth client, whole, but for a secret that stays when it is left out. Connections that live by this app go
+    /// on with it.
+    pub oauth: Option<OAuthIn>,
 }
 
 /// An app.
@@ -68,6 +75,8 @@ pub struct ProviderAppDetail {
     /// Where its deliveries come in. Which connections one concerns, it says itself; a key that no connection owns is
     /// kept for ten minutes, in which one may come.
     pub webhook: AddressOut,
+    /// The OAuth client; null where the app asks nobody for consent.
+    pub oauth: Option<OAuthOut>,
 }
 
 impl From<ProviderApp> for ProviderAppOut {
@@ -110,7 +119,13 @@ async fn list(caller: Caller, Params(params): Params<ListParams>) -> Result<List
 async fn create(caller: Caller, body: Body<ProviderAppIn>) -> Result<Response, ApiError> {
     let wanted = body.value;
     let state = caller.state();
-    check_provider(state, &wanted.provider)?;
+    let client = match wanted.oauth {
+        Some(oauth) => Some(app_clients::checked(&caller, &wanted.provider, oauth, None)?),
+        None => None,
+    };
+    if client.is_none() {
+        check_provider(state, &wanted.provider)?;
+    }
     let name = name(&wanted.name)?;
     let now_ms = state.clock().now_ms();
     let (secret, made) = fresh(wanted.secret, now_ms)?;
@@ -122,7 +137,10 @@ async fn create(caller: Caller, body: Body<ProviderAppIn>) -> Result<Response, A
         name,
         created_at: now_ms,
     };
-    caller.store().insert_provider_app(&app, &[secret]).await?;
+    caller
+        .store()
+        .insert_provider_app(&app, &[secret], client.as_ref())
+        .await?;
     tracing::info!(app = %app.id, provider = app.provider, by = %caller.key, "provider app made");
     let location = format!("/v1/provider-apps/{}", app.id);
     Ok(created(&location, detail(&caller, app, made).await?))
@@ -138,21 +156,28 @@ async fn read(caller: Caller, Id(id): Id<ProviderAppId>) -> Result<Data<Provider
     })
 }
 
-/// Gives an app another name.
+/// Changes an app: its name, its OAuth client.
 #[utoipa::path(patch, path = "/v1/provider-apps/{id}", tag = "webhooks", security(("api_key" = [])),
     params(("id" = String, Path)), request_body = ProviderAppPatchIn,
     responses((status = 200, body = Data<ProviderAppDetail>), Failures))]
-async fn rename(
+async fn change(
     caller: Caller,
     Id(id): Id<ProviderAppId>,
     body: Body<ProviderAppPatchIn>,
 ) -> Result<Data<ProviderAppDetail>, ApiError> {
-    let name = name(&body.value.name)?;
-    let renamed = caller
-        .store()
-        .rename_provider_app(&caller.organization, &id, &name)
-        .await?;
-    let app = renamed.ok_or_else(|| ApiError::not_found("provider app"))?;
+    let mut app = find(&caller, &id).await?;
+    let (store, organization) = (caller.store(), &caller.organization);
+    let renamed = body.value.name.as_deref().map(name).transpose()?;
+    if let Some(oauth) = body.value.oauth {
+        let before = store.app_client(organization, &id).await?;
+        let client = app_clients::checked(&caller, &app.provider, oauth, before)?;
+        store.put_app_client(organization, &id, &client).await?;
+        tracing::info!(app = %id, by = %caller.key, "provider app's OAuth client changed");
+    }
+    if let Some(name) = renamed {
+        let renamed = store.rename_provider_app(organization, &id, &name).await?;
+        app = renamed.ok_or_else(|| ApiError::not_found("provider app"))?;
+    }
     Ok(Data {
         data: detail(&caller, app, None).await?,
     })
@@ -175,10 +200,21 @@ async fn replace_secret(
     })
 }
 
-/// Removes an app: its address takes nothing any more. What came in before is still worked on.
+/// Removes an app: its address takes nothing any more. What came in before is still worked on. Refused while connections
+/// live by its consent: they could not renew their tokens.
 #[utoipa::path(delete, path = "/v1/provider-apps/{id}", tag = "webhooks", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 204, description = "It is gone"), Failures))]
 async fn remove(caller: Caller, Id(id): Id<ProviderAppId>) -> Result<StatusCode, ApiError> {
+    let reference = AppRef {
+        owner: caller.organization.clone(),
+        id: id.clone(),
+    };
+    let living = caller.store().grants_through(&reference, None).await?;
+    if living > 0 {
+        let message =
+            format!("{living} connections live by this app's consent; remove or re-authorize them first");
+        return Err(ApiError::new(Code::Conflict, message));
+    }
     if !caller
         .store()
         .delete_provider_app(&caller.organization, &id)
@@ -201,8 +237,13 @@ async fn detail(
     app: ProviderApp,
     made: Option<String>,
 ) -> Result<ProviderAppDetail, ApiError> {
+    let mut webhook = address(caller, &HookOwner::App(app.id.clone()), made).await?;
+    if check_provider(caller.state(), &app.provider).is_err() {
+        webhook.url = None;
+    }
     Ok(ProviderAppDetail {
-        webhook: address(caller, &HookOwner::App(app.id.clone()), made).await?,
+        webhook,
+        oauth: app_clients::shown(caller, &app).await?,
         app: app.into(),
     })
 }

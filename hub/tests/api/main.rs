@@ -9,6 +9,7 @@ mod bad_input;
 mod changes;
 mod conflicts;
 mod connections;
+mod consent;
 mod demo;
 mod documents;
 mod egress;

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ::sync::ports::Providers as _;
 use ::sync::state::{Connection, Health, Origin};
 use async_trait::async_trait;
+use connector_sdk::oauth::OAuth2;
 use connector_sdk::{
-    Actions, Auth, AuthScheme, Capability, Clock as _, Connector, ConnectorInfo, Context, Credentials, Error,
-    ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock, Webhooks,
+    Account, Actions, Auth, AuthScheme, Capability, Clock as _, Connector, ConnectorInfo, Context,
+    Credentials, Error, ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock, Webhooks,
 };
 use hub::entropy::SystemEntropy;
 use hub::providers::ProviderPool;
@@ -30,8 +31,16 @@ impl Auth for Counting {
         &[AuthScheme::Bearer]
     }
 
+    fn oauth2(&self) -> Option<&'static OAuth2> {
+        None
+    }
+
     fn check(&self, _credentials: &Credentials) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn account(&self, _ctx: &Context) -> Result<Option<Account>, Error> {
+        Ok(None)
     }
 
     async fn refresh(&self, ctx: &Context) -> Result<Option<Credentials>, Error> {
@@ -145,7 +154,8 @@ async fn stage(refuses: bool) -> Stage {
 #[tokio::test]
 async fn many_that_ask_at_once_share_one_renewal_and_it_is_stored() {
     let stage = stage(false).await;
-    let asked = (0..8).map(|_| stage.pool.reopen(&stage.connection));
+    let opened = stage.pool.open(&stage.connection).await.unwrap();
+    let asked = (0..8).map(|_| stage.pool.reopen(&stage.connection, &opened));
     for provider in futures::future::join_all(asked).await {
         assert_eq!(provider.unwrap().ctx.credentials.get("token"), Some("token 1"));
     }
@@ -158,7 +168,8 @@ async fn many_that_ask_at_once_share_one_renewal_and_it_is_stored() {
         (Some("token 1"), Some("as it is"))
     );
 
-    let later = stage.pool.reopen(&stage.connection).await.unwrap();
+    let opened = stage.pool.open(&stage.connection).await.unwrap();
+    let later = stage.pool.reopen(&stage.connection, &opened).await.unwrap();
     assert_eq!(
         later.ctx.credentials.get("token"),
         Some("token 2"),
@@ -167,10 +178,17 @@ async fn many_that_ask_at_once_share_one_renewal_and_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_refused_renewal_keeps_the_old_credentials() {
+async fn a_refused_renewal_keeps_the_old_credentials_and_is_not_asked_for_again() {
     let stage = stage(true).await;
-    let error = stage.pool.reopen(&stage.connection).await.err().unwrap();
-    assert_eq!(error.kind, ErrorKind::Unauthorized);
     let opened = stage.pool.open(&stage.connection).await.unwrap();
-    assert_eq!(opened.ctx.credentials.get("token"), Some("token 0"));
+    let error = stage.pool.reopen(&stage.connection, &opened).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Unauthorized);
+    let error = stage.pool.open(&stage.connection).await.err().unwrap();
+    assert!(
+        error.kind == ErrorKind::Unauthorized && error.message.contains("new credentials"),
+        "{error}"
+    );
+    let (organization, id) = (&stage.connection.organization, &stage.connection.id);
+    let stored = stage.store.credentials(organization, id).await.unwrap().unwrap();
+    assert_eq!(stored.get("token"), Some("token 0"));
 }

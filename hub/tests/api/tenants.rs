@@ -9,11 +9,11 @@ use connector_sdk::webhooks::inbox::StoredHead;
 use connector_sdk::{Clock as _, SystemClock, WebhookSecrets};
 use hub::entropy::SystemEntropy;
 use hub::state::id_parts;
-use model::{ConflictId, InboundId, JobId, ProviderAppId};
+use model::{ConflictId, ConnectLinkId, InboundId, JobId, ProviderAppId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
-use store::{LinkFilter, NewInbound, Paging, ProviderApp};
+use store::{AppRef, ConnectLink, LinkFilter, NewInbound, Paging, ProviderApp, Wanted};
 
 use crate::server::{PASSWORD, TestServer, USER, start_server_with};
 
@@ -62,6 +62,7 @@ async fn tenant_with_everything() -> (TestServer, CaldavServer) {
     put_conflict(&server).await;
     put_delivery(&server).await;
     put_webhook(&server).await;
+    put_connect_link(&server).await;
     (server, calendars)
 }
 
@@ -82,7 +83,7 @@ async fn put_webhook(server: &TestServer) {
         name: "An app".to_owned(),
         created_at: now_ms,
     };
-    store.insert_provider_app(&app, &[]).await.unwrap();
+    store.insert_provider_app(&app, &[], None).await.unwrap();
     let secret = standard_webhooks::secret([7; 32]);
     let request = delivery::signed(&secret, "msg_1", now_ms, delivery::body(&[])).unwrap();
     let secrets = WebhookSecrets::new([secret]);
@@ -104,6 +105,32 @@ async fn put_webhook(server: &TestServer) {
         job: JobId::new(id().0, id().1),
     };
     store.receive(vec![row]).await.unwrap();
+}
+
+/// A link at which somebody could connect an account.
+async fn put_connect_link(server: &TestServer) {
+    let store = server.server.state().unscoped_store();
+    let organization = store.organizations().await.unwrap().remove(0).id;
+    let apps = store
+        .provider_apps(&organization, &Paging::first(1))
+        .await
+        .unwrap();
+    let (now_ms, random) = id_parts(&SystemClock, &SystemEntropy);
+    let link = ConnectLink {
+        id: ConnectLinkId::new(now_ms, random),
+        app: AppRef {
+            owner: organization.clone(),
+            id: apps.items[0].id.clone(),
+        },
+        organization,
+        connection: None,
+        wanted: Wanted::default(),
+        uses_left: 1,
+        expires_at: SystemClock.now_ms() + 60_000,
+        created_by: "a test".to_owned(),
+        created_at: SystemClock.now_ms(),
+    };
+    store.insert_connect_link(&link, "digest").await.unwrap();
 }
 
 async fn put_conflict(server: &TestServer) {

@@ -5,6 +5,7 @@
 
 mod follow;
 mod redis;
+mod renewal;
 mod rolling;
 
 use std::time::{Duration, Instant};

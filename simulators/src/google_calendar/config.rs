@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::clock::Clock;
 use super::errors::Trouble;
+use super::oauth::Rotation;
 use super::snapshot::Snapshot;
 use crate::faults::Faults;
 use crate::server::ServerOptions;
@@ -168,6 +169,8 @@ pub struct Config {
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) calendars: Vec<CalendarConfig>,
     pub(crate) oauth_client: Option<(String, String)>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) rotation: Rotation,
     pub(crate) access_token_lifetime: SignedDuration,
     pub(crate) sync_token_lifetime: Option<SignedDuration>,
     pub(crate) quota: Option<Quota>,
@@ -185,6 +188,8 @@ impl Config {
             accounts: Vec::new(),
             calendars: Vec::new(),
             oauth_client: None,
+            issuer: None,
+            rotation: Rotation::Never,
             access_token_lifetime: SignedDuration::from_secs(3599),
             sync_token_lifetime: None,
             quota: None,
@@ -213,6 +218,21 @@ impl Config {
     #[must_use]
     pub fn oauth_client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.oauth_client = Some((id.into(), secret.into()));
+        self
+    }
+
+    /// Names itself so in answers to the browser, which Google's pages do not promise
+    /// (<https://datatracker.ietf.org/doc/html/rfc9207>).
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// What becomes of refresh tokens when they are used.
+    #[must_use]
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
         self
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::channels::deliver;
 use super::config::{Config, Role};
+use super::consent::Answer;
 use super::errors::ApiError;
 use super::events_create;
 use super::events_write::{self, Edit, WriteOptions};
@@ -43,6 +44,16 @@ impl GoogleCalendarServer {
     /// The OAuth token endpoint: `{base_url}/token`.
     pub fn token_url(&self) -> String {
         format!("{}/token", self.base_url())
+    }
+
+    /// Where people give consent: `{base_url}/o/oauth2/v2/auth`.
+    pub fn authorize_url(&self) -> String {
+        format!("{}/o/oauth2/v2/auth", self.base_url())
+    }
+
+    /// Where tokens are given back: `{base_url}/revoke`.
+    pub fn revocation_url(&self) -> String {
+        format!("{}/revoke", self.base_url())
     }
 
     /// The handle to look in and to interfere.
@@ -93,9 +104,15 @@ impl GoogleCalendar {
         };
         let log = RequestLog::with_reads(|_, path| {
             // A query, credentials and channels change nothing that a person sees.
-            ["/freeBusy", "/token", "/events/watch", "/channels/stop"]
-                .iter()
-                .any(|end| path.ends_with(end))
+            [
+                "/freeBusy",
+                "/token",
+                "/revoke",
+                "/events/watch",
+                "/channels/stop",
+            ]
+            .iter()
+            .any(|end| path.ends_with(end))
         });
         let google = Self {
             shared: shared.clone(),
@@ -182,6 +199,24 @@ impl GoogleCalendar {
             account.refresh_token = None;
             account.access_tokens.clear();
         }
+        self.shared.lock().end_grants(|grant| grant.email == email);
+    }
+
+    /// What the person in front of the browser does from now on.
+    pub fn answers(&self, answer: Answer) {
+        self.shared.lock().answer = answer;
+    }
+
+    /// The callback addresses that the client registered; before the first, all are taken.
+    pub fn register_redirect(&self, url: impl Into<String>) {
+        self.shared.lock().redirect_urls.push(url.into());
+    }
+
+    /// The scopes of everything that an account has granted and not taken back, one list per grant.
+    pub fn granted(&self, email: &str) -> Vec<Vec<String>> {
+        let world = self.shared.lock();
+        let grants = world.grants.iter().filter(|grant| grant.email == email);
+        grants.map(|grant| grant.scopes.clone()).collect()
     }
 
     /// Changes what an account may do with a calendar; none takes it away.

@@ -1,4 +1,5 @@
-//! A stateful stand-in of Google Calendar API v3, and of the OAuth token endpoint that its clients need.
+//! A stateful stand-in of Google Calendar API v3, and of the OAuth server that its clients need: consent, tokens,
+//! revocation.
 //!
 //! Behaviour follows the vendor's pages, cited where it is made; where they are silent, the choice is stated in a
 //! comment. Not simulated: copies of an event on its guests' calendars, the
@@ -18,6 +19,7 @@ mod calendars;
 mod channels;
 mod clock;
 mod config;
+mod consent;
 mod errors;
 mod event_body;
 mod events_create;
@@ -40,7 +42,9 @@ mod times;
 
 pub use clock::{Clock, ManualClock};
 pub use config::{AccountConfig, CalendarConfig, Config, Quota, Role};
+pub use consent::Answer;
 pub use errors::{ApiError, Trouble};
 pub use handle::{CalendarHandle, GoogleCalendar, GoogleCalendarServer};
 pub use mailbox::{Notification, NotificationKind};
+pub use oauth::Rotation;
 pub use snapshot::Snapshot;

@@ -18,7 +18,7 @@ use super::mailbox::SendUpdates;
 use super::occurrences::find;
 use super::params::Params;
 use super::state::World;
-use super::{calendars, channels, freebusy, listing, oauth, render};
+use super::{calendars, channels, consent, freebusy, listing, oauth, render};
 
 /// The simulated world behind its lock.
 #[derive(Clone)]
@@ -144,7 +144,7 @@ fn object(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
 /// <https://developers.google.com/workspace/calendar/api/v3/reference/events/patch>
 const PATCH_UNITS: u32 = 3;
 
-/// All routes, under `/calendar/v3` as at Google, and the token endpoint.
+/// All routes, under `/calendar/v3` as at Google, and the authorization server's.
 pub(crate) fn router(shared: Shared) -> Router {
     let events = Router::new()
         .route(
@@ -192,7 +192,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/freeBusy", post(query_free_busy));
     Router::new()
         .nest("/calendar/v3", events.merge(rest))
+        .route("/o/oauth2/v2/auth", get(authorize))
         .route("/token", post(token))
+        .route("/revoke", post(revoke))
         .fallback(|| async { ApiError::not_found() })
         .with_state(shared)
 }
@@ -205,6 +207,17 @@ async fn not_simulated(State(shared): State<Shared>, request: Request) -> Respon
 async fn token(State(shared): State<Shared>, body: Bytes) -> Response {
     let form = Params::parse(&String::from_utf8_lossy(&body));
     oauth::token(&mut shared.lock(), &form)
+}
+
+async fn authorize(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let asked = Params::parse(&query.unwrap_or_default());
+    consent::authorize(&mut shared.lock(), &asked)
+}
+
+/// The token comes in the form or in the query: "https://oauth2.googleapis.com/revoke?token={token}".
+async fn revoke(State(shared): State<Shared>, RawQuery(query): RawQuery, body: Bytes) -> Response {
+    let asked = format!("{}&{}", query.unwrap_or_default(), String::from_utf8_lossy(&body));
+    oauth::revoke(&mut shared.lock(), &Params::parse(&asked))
 }
 
 async fn list_events(

@@ -14,8 +14,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::channels::{Channel, Delivery};
 use super::clock::Clock;
 use super::config::{CalendarConfig, Config, Quota, Role};
+use super::consent::{Answer, Code, Grant};
 use super::errors::ApiError;
 use super::mailbox::Notification;
+use super::oauth::Rotation;
 use super::paging::Listings;
 
 /// One event, exception included. Its id is the key in [`Calendar::events`].
@@ -118,6 +120,12 @@ pub(crate) struct World {
     pub page_size_cap: Option<usize>,
     pub quota: Option<Quota>,
     pub oauth_client: Option<(String, String)>,
+    pub redirect_urls: Vec<String>,
+    pub issuer: Option<String>,
+    pub rotation: Rotation,
+    pub answer: Answer,
+    pub codes: Vec<Code>,
+    pub grants: Vec<Grant>,
     pub access_token_lifetime: SignedDuration,
     pub sync_token_lifetime: Option<SignedDuration>,
     pub(super) revision: u64,
@@ -138,6 +146,12 @@ impl World {
             page_size_cap: config.page_size_cap,
             quota: config.quota,
             oauth_client: config.oauth_client.clone(),
+            redirect_urls: Vec::new(),
+            issuer: config.issuer.clone(),
+            rotation: config.rotation,
+            answer: Answer::default(),
+            codes: Vec::new(),
+            grants: Vec::new(),
             access_token_lifetime: config.access_token_lifetime,
             sync_token_lifetime: config.sync_token_lifetime,
             revision: 0,

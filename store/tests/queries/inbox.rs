@@ -417,7 +417,7 @@ async fn an_app_belongs_to_its_organization() {
         name: "Ours".to_owned(),
         created_at: START_MS,
     };
-    bench.store.insert_provider_app(&app, &[]).await.unwrap();
+    bench.store.insert_provider_app(&app, &[], None).await.unwrap();
     let stranger = OrganizationId::new(9, 9);
     assert_eq!(
         bench.store.provider_app(org, &app.id).await.unwrap(),

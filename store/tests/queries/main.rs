@@ -6,6 +6,7 @@ mod accounts;
 mod background;
 mod bench;
 mod brought;
+mod consent;
 mod feed;
 mod halfway;
 mod inbox;

@@ -77,7 +77,7 @@ impl Engine {
         };
         let mut outcome = run.work_through_inbox().await;
         if matches!(&outcome, Err(Trouble::Provider(error)) if error.kind == ErrorKind::Unauthorized) {
-            run.provider = self.providers.reopen(&run.connection).await?;
+            run.provider = self.providers.reopen(&run.connection, &run.provider).await?;
             outcome = run.work_through_inbox().await;
         }
         outcome.map(|()| run.summary)

@@ -143,7 +143,7 @@ impl Providers for Registry {
         })
     }
 
-    async fn reopen(&self, connection: &Connection) -> Result<Provider, Error> {
+    async fn reopen(&self, connection: &Connection, _: &Provider) -> Result<Provider, Error> {
         // Credentials are refreshed without fail; a provider that still refuses them says so by itself.
         self.open(connection).await
     }

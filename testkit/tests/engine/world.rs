@@ -94,7 +94,7 @@ impl Providers for Registry {
         Ok(Provider { connector, ctx })
     }
 
-    async fn reopen(&self, _: &Connection) -> Result<Provider, Error> {
+    async fn reopen(&self, _: &Connection, _: &Provider) -> Result<Provider, Error> {
         Err(Error::new(
             ErrorKind::Unauthorized,
             "refresh",

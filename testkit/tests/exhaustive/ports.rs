@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use connector_sdk::oauth::OAuth2;
 use connector_sdk::{
-    Actions, Applied, Auth, AuthScheme, Capability, Change, Clock, Conditional, Connector, ConnectorInfo,
-    Context, Credentials, Error, ErrorKind, FieldSupport, HttpRequest, HttpResponse, HttpTransport, Known,
-    Limits, Notifies, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId, SeriesModel, WebhookProof,
-    Webhooks, Write,
+    Account, Actions, Applied, Auth, AuthScheme, Capability, Change, Clock, Conditional, Connector,
+    ConnectorInfo, Context, Credentials, Error, ErrorKind, FieldSupport, HttpRequest, HttpResponse,
+    HttpTransport, Known, Limits, Notifies, Page, Pull, PullRequest, Push, RemoteCollection, RemoteId,
+    SeriesModel, WebhookProof, Webhooks, Write,
 };
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -285,7 +286,7 @@ impl Providers for Port {
         })
     }
 
-    async fn reopen(&self, _: &Connection) -> Result<Provider, Error> {
+    async fn reopen(&self, _: &Connection, _: &Provider) -> Result<Provider, Error> {
         Err(refused(ErrorKind::Unauthorized, "refresh"))
     }
 }
@@ -383,8 +384,16 @@ impl Auth for Wire {
         &[AuthScheme::None]
     }
 
+    fn oauth2(&self) -> Option<&'static OAuth2> {
+        None
+    }
+
     fn check(&self, _: &Credentials) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn account(&self, _ctx: &Context) -> Result<Option<Account>, Error> {
+        Ok(None)
     }
 
     async fn refresh(&self, _: &Context) -> Result<Option<Credentials>, Error> {

@@ -85,12 +85,16 @@ async fn a_refused_renewal_is_final_and_tells_no_secret() {
     world.google.revoke(ADA);
     let error = connector().refresh(&world.ctx).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unauthorized);
-    assert!(error.message.contains("expired or revoked"), "{}", error.message);
+    assert!(
+        error.message.contains("has expired or was revoked"),
+        "{}",
+        error.message
+    );
 
     let stranger = json!({"refresh_token": "1//refresh", "client_id": "hub", "client_secret": "wrong!"});
     world.ctx.credentials = Arc::new(credentials(&stranger));
     let error = connector().refresh(&world.ctx).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unauthorized);
+    assert_eq!(error.kind, ErrorKind::PermissionDenied, "it is the app's trouble");
     assert!(!format!("{error} {error:?}").contains("wrong!"));
 }
 

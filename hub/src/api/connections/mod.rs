@@ -1,5 +1,6 @@
 //! `/v1/connections`: accounts at providers. One is tried at its provider before anything is stored.
 
+mod authorize;
 mod shapes;
 mod sync;
 mod trial;
@@ -23,12 +24,14 @@ use super::error::{ApiError, Code, Failures};
 use super::extract::{Body, Caller, Id, IdempotencyKey, Params, paging};
 use super::jobs::enqueue;
 use super::once;
+use crate::consent::revoke;
 use crate::state::AppState;
 use crate::webhooks::refresh_routes_of;
 
+pub use authorize::{AuthorizeIn, ConnectLinkCreated, ConnectLinkOut};
 pub use shapes::{
     CollectionOut, CollectionPatchIn, ConnectionCreated, ConnectionDetail, ConnectionIn, ConnectionOut,
-    ConnectionPatchIn,
+    ConnectionPatchIn, ConsentOut,
 };
 
 /// Its routes.
@@ -37,6 +40,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(list, create))
         .routes(routes!(read, change, remove))
         .routes(routes!(sync::start))
+        .merge(authorize::router())
 }
 
 /// Which piece of the list.
@@ -160,6 +164,7 @@ async fn change(
 ) -> Result<Data<ConnectionDetail>, ApiError> {
     let wanted = body.value;
     let connection = find(&caller, &id).await?;
+    check_consented(&caller, &connection, &wanted).await?;
     check_collections(&caller, &id, wanted.collections.as_ref()).await?;
     let config = wanted
         .config
@@ -217,11 +222,13 @@ async fn change(
 }
 
 /// Removes a connection with its credentials and links. Records that live nowhere else go with it; nothing is
-/// changed at the provider.
+/// changed at the provider. Tokens that came by consent are given back there, unless another connection lives by the same
+/// account's consent.
 #[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 204, description = "It is gone"), Failures))]
 async fn remove(caller: Caller, Id(id): Id<ConnectionId>) -> Result<StatusCode, ApiError> {
-    find(&caller, &id).await?;
+    let connection = find(&caller, &id).await?;
+    let leaving = revoke::leaving(caller.state(), &connection).await?;
     stop_jobs(&caller, &id).await?;
     let gone = caller
         .store()
@@ -234,6 +241,9 @@ async fn remove(caller: Caller, Id(id): Id<ConnectionId>) -> Result<StatusCode, 
     caller.state().intake().forget_routes(&caller.organization);
     caller.state().intake().forget(&HookOwner::Connection(id.clone()));
     tracing::info!(connection = %id, "connection removed");
+    if let Some(leaving) = leaving {
+        revoke::give_back(caller.state(), leaving).await;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -283,6 +293,34 @@ async fn renew(
     Ok(true)
 }
 
+/// What came by consent is changed by consent: tokens that somebody else gave, or that are sent elsewhere, are not the
+/// account's owner's.
+async fn check_consented(
+    caller: &Caller,
+    connection: &Connection,
+    wanted: &ConnectionPatchIn,
+) -> Result<(), ApiError> {
+    let moves = |config: &Map<String, Value>| {
+        ["base_url", "token_url"]
+            .iter()
+            .any(|name| config.contains_key(*name))
+    };
+    let elsewhere = wanted.config.as_ref().is_some_and(moves);
+    if wanted.credentials.is_none() && !elsewhere {
+        return Ok(());
+    }
+    let grant = caller
+        .store()
+        .grant(&connection.organization, &connection.id)
+        .await?;
+    if grant.is_none() {
+        return Ok(());
+    }
+    let message = "this connection's tokens came by consent: its credentials and addresses are not set by hand; for new \
+                   ones POST /v1/connections/authorize with its `connection_id`";
+    Err(ApiError::new(Code::Conflict, message))
+}
+
 async fn check_collections(
     caller: &Caller,
     id: &ConnectionId,
@@ -314,8 +352,15 @@ async fn detail(caller: &Caller, connection: Connection) -> Result<ConnectionDet
         let counts = store.link_counts(organization, &collection.id).await?;
         collections.push(CollectionOut::of(collection, counts));
     }
+    let grant = store.grant(organization, &connection.id).await?;
+    let needs_owner = connection.health == Health::NeedsReauth;
+    let repairable = grant.as_ref().is_some_and(|grant| grant.account.is_some());
+    let repair_url = (needs_owner && repairable)
+        .then(|| format!("{}/connect/repair/{}", caller.state().origin(), connection.id));
     Ok(ConnectionDetail {
         connection: connection.into(),
+        consent: grant.map(ConsentOut::from),
+        repair_url,
         collections,
     })
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use connector_sdk::Access;
-use model::{CollectionId, ConnectionId, JobId, Kind};
+use model::{CollectionId, ConnectionId, JobId, Kind, ProviderAppId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::LinkCounts;
+use store::{Grant, LinkCounts};
 use sync::state::{Collection, Connection, Health};
 use utoipa::ToSchema;
 
@@ -108,8 +108,37 @@ pub struct ConnectionDetail {
     /// The connection.
     #[serde(flatten)]
     pub connection: ConnectionOut,
+    /// What was granted, where the account was connected by signing in at the vendor; null where credentials were given.
+    pub consent: Option<ConsentOut>,
+    /// Where the account's owner connects it again, while its health is `needs_reauth`. Another account is refused there.
+    pub repair_url: Option<String>,
     /// Its collections, in order of their names.
     pub collections: Vec<CollectionOut>,
+}
+
+/// What an account's owner granted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConsentOut {
+    /// The app that asked.
+    pub provider_app_id: ProviderAppId,
+    /// Whose account, as the provider tells it apart.
+    pub account: Option<String>,
+    /// The vendor's scopes.
+    pub scopes: Vec<String>,
+    /// When.
+    #[schema(format = DateTime)]
+    pub granted_at: String,
+}
+
+impl From<Grant> for ConsentOut {
+    fn from(grant: Grant) -> Self {
+        Self {
+            provider_app_id: grant.app.id,
+            account: grant.account,
+            scopes: grant.scopes,
+            granted_at: moment(grant.granted_at),
+        }
+    }
 }
 
 /// A new connection with the job that syncs it for the first time.

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use connector_sdk::oauth::OAuth2;
 use connector_sdk::{
-    Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context, Credentials,
-    Error, FieldSupport, Limits, Notifies, Pull, Push, RemoteCollection, SeriesModel, WebhookProof, Webhooks,
+    Account, Actions, Auth, AuthScheme, Capability, Conditional, Connector, ConnectorInfo, Context,
+    Credentials, Error, FieldSupport, Limits, Notifies, Pull, Push, RemoteCollection, SeriesModel,
+    WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
@@ -185,8 +187,16 @@ impl Auth for SimConnector {
         &[AuthScheme::None]
     }
 
+    fn oauth2(&self) -> Option<&'static OAuth2> {
+        None
+    }
+
     fn check(&self, _credentials: &Credentials) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn account(&self, _ctx: &Context) -> Result<Option<Account>, Error> {
+        Ok(None)
     }
 
     async fn refresh(&self, _ctx: &Context) -> Result<Option<Credentials>, Error> {

@@ -1,8 +1,11 @@
-//! Opens connections: the connector, the transport in its layers, the address and the unsealed credentials.
+//! Opens connections: the connector, the transport in its layers, the address and the unsealed credentials, renewed ahead
+//! of their end.
+
+mod bearer;
+mod renewal;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ use connector_sdk::layers::{Budget, Metrics, RateLimit, RetryIdempotent, own_bud
 use connector_sdk::{Clock, Connector, Context, Credentials, Error, ErrorKind, HttpTransport};
 use model::ConnectionId;
 use serde_json::{Map, Value};
-use store::SqliteStore;
+use store::{Held, SqliteStore};
 use sync::ports::{Provider, Providers};
 use sync::state::Connection;
 use tokio_util::sync::CancellationToken;
@@ -22,13 +25,19 @@ use url::Url;
 use crate::egress::{Guard, GuardedTransport};
 use crate::redis::Budgets;
 
+use bearer::Renewing;
+use renewal::{Renewals, Subject};
+
 const OPERATION: &str = "open";
+/// How long before the end of an access token it is renewed, at most; of one that lives shorter than four times as long,
+/// its last quarter.
+const AHEAD_MS: i64 = 300_000;
 
 /// The connectors with their transports, and what is kept per connection.
 pub struct ProviderPool {
     services: Vec<Service>,
-    store: SqliteStore,
     clock: Arc<dyn Clock>,
+    renewals: Arc<Renewals>,
     open: Mutex<HashMap<ConnectionId, Arc<Kept>>>,
     guard: Option<Guard>,
     /// Where nodes share the vendors' rates.
@@ -45,9 +54,7 @@ struct Service {
 struct Kept {
     budget: Option<Arc<dyn Budget>>,
     /// Held while credentials are renewed.
-    renewing: tokio::sync::Mutex<()>,
-    /// How often they were.
-    renewals: AtomicU64,
+    renewing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl ProviderPool {
@@ -77,12 +84,30 @@ impl ProviderPool {
                 .into_iter()
                 .map(service)
                 .collect::<Result<_, Error>>()?,
-            store,
+            renewals: Arc::new(Renewals {
+                store,
+                clock: Arc::clone(&clock),
+                node: String::new(),
+            }),
             clock,
             open: Mutex::default(),
             guard,
             shared: None,
         })
+    }
+
+    /// Under this name in the store, where it renews credentials.
+    #[must_use]
+    pub fn named(self, node: &str) -> Self {
+        let renewals = Renewals {
+            store: self.renewals.store.clone(),
+            clock: Arc::clone(&self.clock),
+            node: node.to_owned(),
+        };
+        Self {
+            renewals: Arc::new(renewals),
+            ..self
+        }
     }
 
     /// With rates that are shared with other nodes.
@@ -135,8 +160,7 @@ impl ProviderPool {
         let fresh = || {
             Arc::new(Kept {
                 budget: self.budget(service, connection),
-                renewing: tokio::sync::Mutex::default(),
-                renewals: AtomicU64::new(0),
+                renewing: Arc::default(),
             })
         };
         Arc::clone(self.lock().entry(connection.clone()).or_insert_with(fresh))
@@ -188,53 +212,77 @@ impl ProviderPool {
         })
     }
 
-    async fn credentials(&self, connection: &Connection) -> Result<Credentials, Error> {
-        self.store
-            .credentials(&connection.organization, &connection.id)
-            .await
-            .map_err(stored)?
-            .ok_or_else(|| {
-                let message = "the connection was removed, its credentials with it";
-                Error::new(ErrorKind::Unauthorized, OPERATION, message)
-            })
+    /// A connection and how its credentials are renewed; its transport renews nothing by itself.
+    fn subject(&self, connection: &Connection, held: &Held) -> Result<Subject, Error> {
+        let service = self.service(&connection.provider)?;
+        let kept = self.kept(service, &connection.id);
+        let transport = self.layered(service, kept.budget.clone());
+        let credentials = held.credentials.clone();
+        let provider = self.context(service, transport, &connection.config, credentials)?;
+        Ok(Subject {
+            connection: connection.clone(),
+            connector: provider.connector,
+            ctx: provider.ctx,
+            turn: Arc::clone(&kept.renewing),
+        })
     }
 
-    async fn open_with(&self, connection: &Connection, kept: &Kept) -> Result<Provider, Error> {
-        let service = self.service(&connection.provider)?;
-        let credentials = self.credentials(connection).await?;
-        let transport = self.layered(service, kept.budget.clone());
-        self.context(service, transport, &connection.config, credentials)
+    /// The connection as its work sees it: a token that ends on the way is renewed.
+    fn provider(&self, subject: Subject, held: &Held) -> Provider {
+        let mut ctx = Context {
+            credentials: Arc::new(held.credentials.clone()),
+            ..subject.ctx.clone()
+        };
+        let connector = Arc::clone(&subject.connector);
+        if let Some(token) = held.credentials.get("access_token")
+            && held.credentials.get("refresh_token").is_some()
+        {
+            let renewals = Arc::clone(&self.renewals);
+            ctx.http = Arc::new(Renewing::new(renewals, subject, token, held.generation));
+        }
+        Provider { connector, ctx }
     }
 }
 
 #[async_trait]
 impl Providers for ProviderPool {
     async fn open(&self, connection: &Connection) -> Result<Provider, Error> {
-        let kept = self.kept(self.service(&connection.provider)?, &connection.id);
-        self.open_with(connection, &kept).await
+        let mut held = self.renewals.held(connection).await?;
+        let subject = self.subject(connection, &held)?;
+        if let Some(reason) = held.refused {
+            return Err(Error::new(ErrorKind::Unauthorized, OPERATION, reason));
+        }
+        if is_due(&held.credentials, self.clock.now_ms()) {
+            match self.renewals.renew(&subject, held.generation).await {
+                Ok(renewed) => held = renewed,
+                Err(error) if error.kind == ErrorKind::Unauthorized => return Err(error),
+                // The token may last, and whoever uses it hears the rest.
+                Err(error) => {
+                    tracing::warn!(%error, connection = %connection.id, "credentials could not be renewed ahead of their end");
+                }
+            }
+        }
+        Ok(self.provider(subject, &held))
     }
 
-    async fn reopen(&self, connection: &Connection) -> Result<Provider, Error> {
-        let kept = self.kept(self.service(&connection.provider)?, &connection.id);
-        let seen = kept.renewals.load(Ordering::Acquire);
-        let _turn = kept.renewing.lock().await;
-        let provider = self.open_with(connection, &kept).await?;
-        if kept.renewals.load(Ordering::Acquire) != seen {
-            return Ok(provider);
+    async fn reopen(&self, connection: &Connection, refused: &Provider) -> Result<Provider, Error> {
+        let mut held = self.renewals.held(connection).await?;
+        let subject = self.subject(connection, &held)?;
+        if held.credentials.is_same_as(&refused.ctx.credentials) {
+            held = self.renewals.renew(&subject, held.generation).await?;
         }
-        let renewed = provider.connector.auth().refresh(&provider.ctx).await?.ok_or_else(|| {
-            let message = "the provider refuses the credentials, and they are of a sort that cannot be renewed; \
-                           give new ones";
-            Error::new(ErrorKind::Unauthorized, "refresh", message)
-        })?;
-        self.store
-            .replace_credentials(&connection.organization, &connection.id, &renewed)
-            .await
-            .map_err(stored)?;
-        kept.renewals.fetch_add(1, Ordering::AcqRel);
-        tracing::info!(connection = %connection.id, "credentials renewed");
-        self.open_with(connection, &kept).await
+        Ok(self.provider(subject, &held))
     }
+}
+
+/// Whether an access token is about to end, and there is something to renew it with.
+fn is_due(credentials: &Credentials, now_ms: i64) -> bool {
+    let moment = |name| credentials.get(name).and_then(|text| text.parse::<i64>().ok());
+    let (Some(ends), Some(_)) = (moment("expires_at"), credentials.get("refresh_token")) else {
+        return false;
+    };
+    let lives = ends - moment("granted_at").unwrap_or(ends);
+    now_ms >= ends - AHEAD_MS.min(lives / 4)
 }
 
 /// Where a connection's provider is: `config.base_url`, or the connector's usual address.

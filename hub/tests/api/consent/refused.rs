@@ -1,0 +1,212 @@
+//! What must not make a connection: swapped states, replayed codes, other browsers, other organizations, other issuers,
+//! half a consent, another account.
+
+use reqwest::Method;
+use serde_json::json;
+use simulators::google_calendar::Answer as Person;
+
+use super::{ADA, BOB, Browser, Scene, link, make_app, parameter, scene, scene_with, with_parameter};
+
+/// Asserts that this callback connects nothing.
+async fn refused(scene: &Scene, browser: &mut Browser, callback: &str) {
+    let page = browser.get(callback).await;
+    assert_eq!(page.status, 400, "{}", page.text);
+    assert!(page.text.contains("Nothing was connected"), "{}", page.text);
+    scene.has_no_connection().await;
+}
+
+#[tokio::test]
+async fn a_state_that_is_swapped_made_up_or_missing_connects_nothing() {
+    let scene = scene().await;
+    let (mut ada, mut mallory) = (Browser::default(), Browser::default());
+    let of_ada = ada.go_to_callback(&scene.link(json!({})).await).await;
+    let of_mallory = mallory.go_to_callback(&scene.link(json!({})).await).await;
+    // Mallory's code under Ada's state, in Mallory's browser and in Ada's.
+    let swapped = with_parameter(&of_mallory, "state", parameter(&of_ada, "state").as_deref());
+    refused(&scene, &mut mallory, &swapped).await;
+    for state in [Some("made-up"), None] {
+        refused(&scene, &mut ada, &with_parameter(&of_ada, "state", state)).await;
+    }
+    // In Ada's browser the state fits and the code does not: PKCE ties it to who asked for it.
+    let page = ada.get(&swapped).await;
+    assert_eq!(page.status, 422, "{}", page.text);
+    scene.has_no_connection().await;
+}
+
+#[tokio::test]
+async fn another_browser_cannot_finish_and_the_right_one_still_can() {
+    let scene = scene().await;
+    let mut ada = Browser::default();
+    let callback = ada.go_to_callback(&scene.link(json!({})).await).await;
+    refused(&scene, &mut Browser::default(), &callback).await;
+    let mut mallory = Browser::default();
+    mallory.go_to_vendor(&scene.link(json!({})).await).await;
+    refused(&scene, &mut mallory, &callback).await;
+    assert_eq!(ada.get(&callback).await.status, 200);
+    scene.only_connection().await;
+}
+
+#[tokio::test]
+async fn a_callback_works_once_and_a_code_is_never_exchanged_twice() {
+    let scene = scene().await;
+    let mut ada = Browser::default();
+    let callback = ada.go_to_callback(&scene.link(json!({})).await).await;
+    let cookies = ada.cookies.clone();
+    assert_eq!(ada.get(&callback).await.status, 200);
+    let connection = scene.only_connection().await;
+    let exchanged = scene.token_requests();
+    let mut again = Browser { cookies };
+    assert_eq!(again.get(&callback).await.status, 400);
+    assert_eq!(scene.only_connection().await["id"], connection["id"]);
+    assert_eq!(
+        scene.token_requests(),
+        exchanged,
+        "the vendor was not asked again"
+    );
+}
+
+#[tokio::test]
+async fn a_code_of_another_organization_makes_no_connection_in_either() {
+    let scene = scene().await;
+    let stranger = scene.server.other_tenant().await;
+    let theirs = make_app(&scene.server, &scene.google, &stranger).await;
+    let (mut ours, mut their) = (Browser::default(), Browser::default());
+    let our_callback = ours.go_to_callback(&scene.link(json!({})).await).await;
+    let their_callback = their
+        .go_to_callback(&link(&scene.server, &stranger, json!({})).await)
+        .await;
+    // Their answer at our address, and the other way round.
+    let elsewhere = their_callback.replace(&theirs, &scene.app);
+    assert_eq!(their.get(&elsewhere).await.status, 400);
+    let elsewhere = our_callback.replace(&scene.app, &theirs);
+    refused(&scene, &mut ours, &elsewhere).await;
+    // Their code under our state.
+    let code = parameter(&their_callback, "code");
+    let mixed = with_parameter(&our_callback, "code", code.as_deref());
+    assert_eq!(ours.get(&mixed).await.status, 422);
+    scene.has_no_connection().await;
+    let listed = scene
+        .server
+        .send(Method::GET, "/v1/connections", None, &stranger)
+        .await;
+    assert_eq!(listed.data(), json!([]));
+}
+
+#[tokio::test]
+async fn anothers_app_connection_or_link_cannot_be_named() {
+    let scene = scene().await;
+    let connection = scene.connect().await;
+    let stranger = scene.server.other_tenant().await;
+    for body in [
+        json!({"provider_app_id": scene.app}),
+        json!({"connection_id": connection["id"]}),
+    ] {
+        let answer = scene
+            .server
+            .send(Method::POST, "/v1/connections/authorize", Some(body), &stranger)
+            .await;
+        answer.failure(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_refused() {
+    let scene = scene_with(|config| config.issuer("https://google.example")).await;
+    let mut ada = Browser::default();
+    let callback = ada.go_to_callback(&scene.link(json!({})).await).await;
+    assert_eq!(parameter(&callback, "iss").unwrap(), "https://google.example");
+    let mixed_up = with_parameter(&callback, "iss", Some("https://mallory.example"));
+    refused(&scene, &mut ada, &mixed_up).await;
+    assert_eq!(ada.get(&callback).await.status, 200);
+}
+
+#[tokio::test]
+async fn half_a_consent_or_none_connects_nothing() {
+    let scene = scene().await;
+    let mut browser = Browser::default();
+    let read = [
+        "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
+        "https://www.googleapis.com/auth/calendar.events.readonly",
+    ];
+    let read = read.map(str::to_owned).to_vec();
+    scene.google.answers(Person::AgreesTo(ADA.to_owned(), read));
+    let link = scene.link(json!({})).await;
+    let callback = browser.go_to_callback(&link).await;
+    let page = browser.get(&callback).await;
+    assert_eq!(page.status, 422);
+    assert!(
+        page.text.contains("make, change and delete events"),
+        "{}",
+        page.text
+    );
+    scene.google.answers(Person::Declines);
+    let callback = browser.go_to_callback(&link).await;
+    let page = browser.get(&callback).await;
+    assert!(
+        page.status == 200 && page.text.contains("did not allow"),
+        "{}",
+        page.text
+    );
+    scene.has_no_connection().await;
+    scene.google.answers(Person::Agrees(ADA.to_owned()));
+    let callback = browser.go_to_callback(&link).await;
+    assert_eq!(
+        browser.get(&callback).await.status,
+        200,
+        "the link was not used up by it"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_not_given_to_another_account() {
+    let scene = scene().await;
+    let connection = scene.connect().await;
+    scene.google.answers(Person::Agrees(BOB.to_owned()));
+    let link = scene.link(json!({"connection_id": connection["id"]})).await;
+    let mut browser = Browser::default();
+    let callback = browser.go_to_callback(&link).await;
+    let page = browser.get(&callback).await;
+    assert_eq!(page.status, 422);
+    assert!(page.text.contains("another account"), "{}", page.text);
+    assert_eq!(scene.only_connection().await["consent"]["account"], ADA);
+}
+
+#[tokio::test]
+async fn a_link_is_refused_where_it_could_not_work() {
+    let scene = scene().await;
+    for (body, path) in [
+        (json!({"provider": "google", "uses": 0}), "uses"),
+        (
+            json!({"provider": "google", "expires_in_seconds": 59}),
+            "expires_in_seconds",
+        ),
+        (
+            json!({"provider": "google", "permissions": ["everything"]}),
+            "permissions",
+        ),
+        (
+            json!({"provider": "google", "return_url": "javascript:alert(1)"}),
+            "return_url",
+        ),
+        (
+            json!({"provider": "google", "config": {"base_url": "https://thief.example/"}}),
+            "config.base_url",
+        ),
+        (json!({"provider": "caldav"}), "provider"),
+    ] {
+        let answer = scene.server.post("/v1/connections/authorize", body).await;
+        let error = answer.failure(422, "invalid_field");
+        assert_eq!(error["details"]["path"], path, "{error}");
+    }
+    let app = json!({"provider": "google", "name": "plain", "oauth": {
+        "client_id": "hub", "token_url": "http://vendor.example/token"}});
+    let error = scene
+        .server
+        .post("/v1/provider-apps", app)
+        .await
+        .failure(422, "invalid_field");
+    assert!(
+        error["message"].as_str().unwrap().contains("token_url"),
+        "{error}"
+    );
+}

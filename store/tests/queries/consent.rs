@@ -75,12 +75,11 @@ async fn lease(
     generation: i64,
     node: &str,
 ) -> Option<RenewalLease> {
-    let leased = bench
+    bench
         .store
         .lease_renewal(&organization(), connection, generation, node, LEASE_MS)
         .await
-        .unwrap();
-    leased
+        .unwrap()
 }
 
 async fn end(bench: &Bench, lease: &RenewalLease, end: RenewalEnd<'_>) -> bool {

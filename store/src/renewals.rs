@@ -43,7 +43,7 @@ pub struct RenewalLease {
 }
 
 /// How a renewal ended.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum RenewalEnd<'a> {
     /// The vendor gave new ones.
     Renewed(&'a Credentials),

@@ -112,6 +112,15 @@ pub(super) fn checked(
     if let Some(base_url) = &endpoints.base_url {
         check_address("base_url", base_url).map_err(wrong)?;
     }
+    let moves = |before: &AppClient| {
+        before.client_secret.is_some()
+            && (before.endpoints.token_url != endpoints.token_url
+                || before.endpoints.revocation_url != endpoints.revocation_url)
+    };
+    if secret.is_none() && before.as_ref().is_some_and(moves) {
+        let problem = "has to be said again where the vendor's addresses change: it is sent to none that it was not given for";
+        return Err(ApiError::invalid_field("oauth.client_secret", problem));
+    }
     Ok(AppClient {
         client_id,
         client_secret: secret.or_else(|| before.and_then(|before| before.client_secret)),

@@ -147,9 +147,17 @@ async fn go_on(
         return refuse(Refusal::Empty);
     };
     let verifier = verifier(&browser, given.expose_secret());
-    Ok(match finish(state, &journey, &app, code, &verifier).await {
-        Ok(connected) => arrived(&journey, &connected),
-        Err(Failed { title, text }) => stop(StatusCode::UNPROCESSABLE_ENTITY, title, &text),
+    // In a task of its own: the code is spent with the first request, whether or not the browser waits for the rest.
+    let (of_task, went, code) = (state.clone(), journey.clone(), code.clone());
+    let task = tokio::spawn(async move { finish(&of_task, &went, &app, &code, &verifier).await });
+    Ok(match task.await {
+        Ok(Ok(connected)) => arrived(&journey, &connected),
+        Ok(Err(Failed { title, text })) => stop(StatusCode::UNPROCESSABLE_ENTITY, title, &text),
+        Err(error) => {
+            tracing::error!(%error, "a consent broke off");
+            let text = "The server could not finish this. Open the link once more.";
+            stop(StatusCode::INTERNAL_SERVER_ERROR, "Try again in a moment", text)
+        }
     })
 }
 

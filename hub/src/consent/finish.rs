@@ -217,9 +217,10 @@ async fn known(
     let id = match &journey.connection {
         Some(id) => {
             let before = store.grant(organization, id).await?;
-            if let Some(expected) = before.and_then(|grant| grant.account)
-                && account.map(|account| account.id.as_str()) != Some(expected.as_str())
-            {
+            let Some(expected) = before.and_then(|grant| grant.account) else {
+                return Err(StoreError::Stale(id.to_string()).into());
+            };
+            if account.map(|account| account.id.as_str()) != Some(expected.as_str()) {
                 let other = account.map_or("another account", |account| account.name.as_str());
                 return Err(Failed::new(
                     "This is another account",

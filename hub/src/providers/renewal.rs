@@ -24,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PAUSE_MS: i64 = 10_000;
 /// Before the vendor is asked again that refused something that only people can put right.
 const LONG_PAUSE_MS: i64 = 300_000;
+/// How long an answer of the vendor is tried to be stored.
+const STORED_WITHIN_MS: i64 = 600_000;
+const STORED_AGAIN_AFTER: Duration = Duration::from_millis(500);
 const OPERATION: &str = "auth.refresh";
 
 /// Renews credentials of this node's connections.
@@ -72,6 +75,9 @@ impl Renewals {
             }
             check(&held, self.clock.now_ms())?;
             let connection = &subject.connection;
+            // Before the lease, so that whoever has it only has to ask.
+            let grant = self.store.grant(&connection.organization, &connection.id).await;
+            let grant = grant.map_err(stored)?;
             let lease = self
                 .store
                 .lease_renewal(
@@ -86,7 +92,7 @@ impl Renewals {
             if let Some(lease) = lease {
                 // In a task of its own: whoever waits may be called off, and what the vendor answers is kept all the same.
                 let (this, subject) = (Arc::clone(self), subject.clone());
-                let task = tokio::spawn(async move { this.carry_out(subject, held, lease).await });
+                let task = tokio::spawn(async move { this.carry_out(subject, grant, held, lease).await });
                 task.await.map_err(|error| {
                     let message = "the renewal of the credentials broke off; tried again later";
                     Error::new(ErrorKind::Unavailable, OPERATION, message).with_source(error)
@@ -103,10 +109,14 @@ impl Renewals {
 
     /// Asks the vendor and writes down what came of it. A lease that was lost meanwhile is no error: what is stored then
     /// is newer.
-    async fn carry_out(&self, subject: Subject, held: Held, lease: RenewalLease) -> Result<(), Error> {
+    async fn carry_out(
+        &self,
+        subject: Subject,
+        grant: Option<Grant>,
+        held: Held,
+        lease: RenewalLease,
+    ) -> Result<(), Error> {
         let connection = &subject.connection;
-        let grant = self.store.grant(&connection.organization, &connection.id).await;
-        let grant = grant.map_err(stored)?;
         let asked =
             tokio::time::timeout(PATIENCE, self.ask(&subject, grant.as_ref(), &held.credentials)).await;
         let asked = asked.unwrap_or_else(|_| {
@@ -115,7 +125,17 @@ impl Renewals {
         });
         let reason;
         let (end, outcome) = match asked {
-            Ok(ref renewed) => (RenewalEnd::Renewed(renewed), Ok(())),
+            Ok(Some(ref renewed)) => (RenewalEnd::Renewed(renewed), Ok(())),
+            // A password that is refused once may be taken again: nothing is written down that would keep it from being tried.
+            Ok(None) => {
+                let end = RenewalEnd::Failed {
+                    renew_after: self.clock.now_ms(),
+                    doubtful: false,
+                };
+                let message =
+                    "the provider refuses the credentials, and they are of a sort that cannot be renewed";
+                (end, Err(Error::new(ErrorKind::Unauthorized, OPERATION, message)))
+            }
             Err(error) if error.kind == ErrorKind::Unauthorized => {
                 reason = refusal(connection, &error, grant.is_some(), lease.doubtful);
                 let error = Error::new(ErrorKind::Unauthorized, OPERATION, reason.clone());
@@ -129,8 +149,7 @@ impl Renewals {
                 (end, Err(error))
             }
         };
-        let ended = self.store.end_renewal(&connection.organization, &lease, end);
-        let kept = ended.await.map_err(stored)?;
+        let kept = self.write_down(connection, &lease, end).await?;
         match (&outcome, kept) {
             (Ok(()), true) => tracing::info!(connection = %connection.id, "credentials renewed"),
             (Err(error), true) => {
@@ -145,20 +164,39 @@ impl Renewals {
         outcome
     }
 
+    /// Stores what came of a renewal. The vendor may have ended the token before: so nothing is given up while the store
+    /// cannot be reached, for ten minutes. Whether the lease still stood.
+    async fn write_down(
+        &self,
+        connection: &Connection,
+        lease: &RenewalLease,
+        end: RenewalEnd<'_>,
+    ) -> Result<bool, Error> {
+        let until = self.clock.now_ms() + STORED_WITHIN_MS;
+        loop {
+            let ended = self.store.end_renewal(&connection.organization, lease, end);
+            match ended.await {
+                Ok(kept) => return Ok(kept),
+                Err(error) if self.clock.now_ms() < until => {
+                    tracing::error!(%error, connection = %connection.id, "what came of a renewal could not be stored; tried again");
+                    self.clock.sleep(STORED_AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(stored(error)),
+            }
+        }
+    }
+
+    /// `None` where the credentials are of a sort that nothing renews.
     async fn ask(
         &self,
         subject: &Subject,
         grant: Option<&Grant>,
         credentials: &Credentials,
-    ) -> Result<Credentials, Error> {
+    ) -> Result<Option<Credentials>, Error> {
         let Some(grant) = grant else {
             let mut ctx = subject.ctx.clone();
             ctx.credentials = Arc::new(credentials.clone());
-            return subject.connector.auth().refresh(&ctx).await?.ok_or_else(|| {
-                let message =
-                    "the provider refuses the credentials, and they are of a sort that cannot be renewed";
-                Error::new(ErrorKind::Unauthorized, OPERATION, message)
-            });
+            return subject.connector.auth().refresh(&ctx).await;
         };
         let app = apps::load(&self.store, subject.connector.as_ref(), &grant.app).await?;
         let Some(token) = credentials.get("refresh_token").filter(|token| !token.is_empty()) else {
@@ -168,7 +206,7 @@ impl Renewals {
         let http = subject.ctx.http.as_ref();
         let granted =
             oauth::refresh(http, app.declared, &app.registration, &SecretString::from(token)).await?;
-        Ok(granted.over(credentials, self.clock.now_ms()))
+        Ok(Some(granted.over(credentials, self.clock.now_ms())))
     }
 }
 

@@ -333,9 +333,10 @@ fn refusal(
             let message = "the token endpoint is in trouble; it is asked again later".to_owned();
             (ErrorKind::Unavailable, message)
         }
+        // Whatever it is, it is not said to be for good: only people could put that right.
         BasicErrorResponseType::Extension(_) => (
-            ErrorKind::Unauthorized,
-            format!("the vendor refuses {what}, for a reason of its own"),
+            ErrorKind::Unexpected,
+            format!("the vendor does not take {what} now, for a reason of its own; it is kept"),
         ),
         BasicErrorResponseType::InvalidRequest
         | BasicErrorResponseType::InvalidScope

@@ -222,14 +222,18 @@ async fn app_of(caller: &Caller, wanted: &AuthorizeIn) -> Result<ProviderApp, Ap
         }
         provider = Some(connection.provider);
         let grant = store.grant(organization, connection_id).await?;
-        if let Some(grant) = grant {
-            if id.as_ref().is_some_and(|id| *id != grant.app.id) {
-                let problem =
-                    "the connection came through another app; leave this out, or make a new connection";
-                return Err(ApiError::invalid_field("provider_app_id", problem));
-            }
-            id = Some(grant.app.id);
+        // Without an account it could not be told that the same person comes back; and what was made by hand has
+        // addresses of its own, to which the tokens would go.
+        let Some(grant) = grant.filter(|grant| grant.account.is_some()) else {
+            let message = "this connection was not made by consent: make a new one without `connection_id`, or PATCH its \
+                           `credentials`";
+            return Err(ApiError::new(Code::Conflict, message));
+        };
+        if id.as_ref().is_some_and(|id| *id != grant.app.id) {
+            let problem = "the connection came through another app; leave this out, or make a new connection";
+            return Err(ApiError::invalid_field("provider_app_id", problem));
         }
+        id = Some(grant.app.id);
     }
     if let Some(id) = id {
         let found = apps::find(store, organization, &id).await?;

@@ -270,26 +270,24 @@ async fn renew(
     if config.is_none() && credentials.is_none() {
         return Ok(false);
     }
-    let stored;
-    let credentials_in_use = match credentials {
-        Some(credentials) => credentials,
-        None => {
-            let (organization, id) = (&connection.organization, &connection.id);
-            stored = caller.store().credentials(organization, id).await?;
-            &stored.map(|stored| stored.expose()).unwrap_or_default()
-        }
-    };
+    let verify = params.verify.unwrap_or(true);
     let config = config.unwrap_or(&connection.config);
-    let trial = trial::open(caller.state(), &connection.provider, config, credentials_in_use)?;
-    if params.verify.unwrap_or(true) {
+    let Some(credentials) = credentials else {
+        let changed = Connection {
+            config: config.clone(),
+            ..connection.clone()
+        };
+        trial::reopen(caller.state(), &changed, verify).await?;
+        return Ok(true);
+    };
+    let trial = trial::open(caller.state(), &connection.provider, config, credentials)?;
+    if verify {
         trial.collections().await?;
     }
-    if credentials.is_some() {
-        caller
-            .store()
-            .replace_credentials(&connection.organization, &connection.id, trial.credentials())
-            .await?;
-    }
+    caller
+        .store()
+        .replace_credentials(&connection.organization, &connection.id, trial.credentials())
+        .await?;
     Ok(true)
 }
 

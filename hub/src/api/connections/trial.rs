@@ -6,8 +6,8 @@ use std::time::Duration;
 use connector_sdk::{Credentials, ErrorKind, RemoteCollection};
 use model::{CollectionId, ConnectionId};
 use serde_json::{Map, Value};
-use sync::ports::{Effect, Provider, Store as _};
-use sync::state::Collection;
+use sync::ports::{Effect, Provider, Providers as _, Store as _};
+use sync::state::{Collection, Connection};
 
 use crate::api::error::{ApiError, Code};
 use crate::api::extract::Caller;
@@ -51,6 +51,41 @@ pub(super) fn open(
     Ok(Trial { provider })
 }
 
+/// Checks a connection with other settings and the credentials that it has. Asked is as its work asks: tokens are renewed
+/// where all nodes renew them, and kept.
+pub(super) async fn reopen(state: &AppState, connection: &Connection, verify: bool) -> Result<(), ApiError> {
+    let providers = state.providers();
+    let info = providers
+        .connector(&connection.provider)
+        .map(|connector| connector.info());
+    let usual = info.and_then(|info| info.default_base_url);
+    crate::providers::base_url(&connection.config, usual)
+        .map_err(|error| ApiError::invalid_field("config.base_url", &error.message))?;
+    if !verify {
+        return Ok(());
+    }
+    let asked = async {
+        let provider = providers.open(connection).await?;
+        match provider.connector.pull() {
+            Some(pull) => pull.collections(&provider.ctx).await.map(drop),
+            None => Ok(()),
+        }
+    };
+    in_time(asked).await
+}
+
+/// A person waits for the answer.
+async fn in_time<T>(asked: impl Future<Output = Result<T, connector_sdk::Error>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(outcome) => outcome.map_err(|error| ApiError::from_provider(&error)),
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            let message = format!("the provider did not answer within {seconds} seconds");
+            Err(ApiError::new(Code::ProviderUnreachable, message))
+        }
+    }
+}
+
 impl Trial {
     pub(super) fn credentials(&self) -> &Credentials {
         &self.provider.ctx.credentials
@@ -85,14 +120,7 @@ impl Trial {
                 outcome => outcome,
             }
         };
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(outcome) => outcome.map_err(|error| ApiError::from_provider(&error)),
-            Err(_) => {
-                let seconds = PATIENCE.as_secs();
-                let message = format!("the provider did not answer within {seconds} seconds");
-                Err(ApiError::new(Code::ProviderUnreachable, message))
-            }
-        }
+        in_time(asked).await
     }
 }
 

@@ -129,13 +129,15 @@ impl SqliteStore {
              )
              SELECT (SELECT COUNT(*) FROM stored) AS stored, (SELECT COUNT(*) FROM woken) AS woken",
         );
-        let done = receive.build().fetch_one(self.writers()).await;
+        let done = receive.build().fetch_one(self.write_alone()).await;
         let done = done.map_err(refused("one of the new webhooks"))?;
         let (stored, woken): (u64, u64) = (count(&done, "stored")?, count(&done, "woken")?);
-        self.ring(woken > 0);
+        if woken > 0 {
+            self.wake_workers();
+        }
         match usize::try_from(stored) == Ok(rows.len()) {
             true => Ok(ids(rows)),
-            false => which(rows, self.writers()).await,
+            false => which(rows, self.write_alone()).await,
         }
     }
 }

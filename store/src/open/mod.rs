@@ -267,16 +267,6 @@ impl SqlStore {
         &self.inner.readers
     }
 
-    /// For a statement that is a transaction by itself.
-    pub(crate) fn writers(&self) -> &Pool {
-        &self.inner.writers
-    }
-
-    /// Rings after such a statement: whether there is work.
-    pub(crate) fn ring(&self, wakes: bool) {
-        self.inner.bells.ring(Vec::new(), wakes);
-    }
-
     /// The one row that a query by organization (`$1`) and id (`$2`) finds.
     pub(crate) async fn row(
         &self,

@@ -167,3 +167,17 @@ async fn what_came_by_consent_is_not_changed_by_hand() {
     let job = sync(&scene.server, connection["id"].as_str().unwrap()).await;
     assert_eq!(job["state"], "done", "{job}");
 }
+
+#[tokio::test]
+async fn settings_of_a_connection_that_came_by_consent_can_be_changed() {
+    let scene = scene().await;
+    let connection = scene.connect().await;
+    let path = format!("/v1/connections/{}", connection["id"].as_str().unwrap());
+    let changed = scene
+        .server
+        .patch(&path, json!({"config": {"note": "of the enterprise"}}))
+        .await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!(changed.data()["config"]["note"], "of the enterprise");
+    assert_eq!(changed.data()["config"]["base_url"], scene.google.api_url());
+}

@@ -210,3 +210,37 @@ async fn a_link_is_refused_where_it_could_not_work() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_connection_that_was_made_by_hand_gets_no_tokens_of_a_persons_consent() {
+    let scene = scene().await;
+    let elsewhere = json!({
+        "provider": "google",
+        "name": "by hand",
+        "config": {"base_url": "http://127.0.0.1:1/elsewhere/"},
+        "credentials": {"access_token": "any"},
+    });
+    let made = scene.server.post("/v1/connections?verify=false", elsewhere).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let wanted = json!({"connection_id": made.data()["id"]});
+    let refused = scene.server.post("/v1/connections/authorize", wanted).await;
+    refused.failure(409, "conflict");
+}
+
+#[tokio::test]
+async fn an_apps_secret_is_not_sent_to_an_address_that_it_was_not_given_for() {
+    let scene = scene().await;
+    let path = format!("/v1/provider-apps/{}", scene.app);
+    let moved = |secret: Option<&str>| {
+        let mut oauth = json!({"client_id": "hub", "token_url": "http://127.0.0.1:1/thief"});
+        if let Some(secret) = secret {
+            oauth["client_secret"] = json!(secret);
+        }
+        json!({ "oauth": oauth })
+    };
+    let refused = scene.server.patch(&path, moved(None)).await;
+    assert!(refused.text.contains("oauth.client_secret"), "{}", refused.text);
+    refused.failure(422, "invalid_field");
+    let changed = scene.server.patch(&path, moved(Some("another"))).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+}

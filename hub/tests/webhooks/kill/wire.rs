@@ -48,7 +48,7 @@ impl Commit {
                 Self::WorkedOff,
                 End::Commit,
             ),
-            ("DELETE FROM jobs WHERE id = $1", Self::Ended, End::Commit),
+            ("DELETE FROM jobs WHERE id = $1", Self::Ended, End::Sync),
         ];
         let found = begins
             .into_iter()

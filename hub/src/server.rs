@@ -251,6 +251,7 @@ impl Server {
                 tracing::error!(%error, "a background task ended badly");
             }
         }
+        self.state.providers().end_renewals().await;
         self.state.unscoped_store().close().await;
     }
 }

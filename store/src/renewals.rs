@@ -24,8 +24,6 @@ pub struct Held {
     pub refused: Option<String>,
     /// Until when nobody asks, epoch milliseconds: the vendor was in trouble.
     pub renew_after: Option<i64>,
-    /// Until when somebody renews them, epoch milliseconds.
-    pub leased_until: Option<i64>,
 }
 
 /// The right to renew one generation of credentials.
@@ -69,7 +67,7 @@ impl SqliteStore {
         connection: &ConnectionId,
     ) -> Result<Option<Held>, StoreError> {
         let row = sql::query(
-            "SELECT key_id, nonce, sealed, generation, refused, renew_after, lease_until FROM credentials
+            "SELECT key_id, nonce, sealed, generation, refused, renew_after FROM credentials
              WHERE organization_id = $1 AND connection_id = $2 AND purpose = $3",
         )
         .bind(organization.as_str())
@@ -84,7 +82,6 @@ impl SqliteStore {
             generation: get(&row, "generation")?,
             refused: get(&row, "refused")?,
             renew_after: get(&row, "renew_after")?,
-            leased_until: get(&row, "lease_until")?,
         }))
     }
 

@@ -21,7 +21,8 @@ pub struct OAuthIn {
     /// The client's id.
     #[schema(example = "1234567890-abc.apps.googleusercontent.com")]
     pub client_id: String,
-    /// Its secret: sealed at rest, never shown. Left out of a change: the one before stays.
+    /// Its secret: sealed at rest, never shown. Left out of a change: the one before stays. Where `token_url` or
+    /// `revocation_url` change it has to be said again, so that it is sent to none that it was not given for.
     pub client_secret: Option<String>,
     /// Where people sign in, where that is not the vendor's usual address: a sovereign cloud, an edition of one's own.
     /// Addresses begin with https (http on this machine only).

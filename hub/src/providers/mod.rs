@@ -20,6 +20,7 @@ use store::{Held, SqliteStore};
 use sync::ports::{Provider, Providers};
 use sync::state::Connection;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::egress::{Guard, GuardedTransport};
@@ -88,6 +89,7 @@ impl ProviderPool {
                 store,
                 clock: Arc::clone(&clock),
                 node: String::new(),
+                under_way: TaskTracker::new(),
             }),
             clock,
             open: Mutex::default(),
@@ -103,11 +105,17 @@ impl ProviderPool {
             store: self.renewals.store.clone(),
             clock: Arc::clone(&self.clock),
             node: node.to_owned(),
+            under_way: TaskTracker::new(),
         };
         Self {
             renewals: Arc::new(renewals),
             ..self
         }
+    }
+
+    /// Waits for renewals that are under way: what a vendor answers must be stored before the store closes.
+    pub async fn end_renewals(&self) {
+        self.renewals.end().await;
     }
 
     /// With rates that are shared with other nodes.

@@ -8,6 +8,7 @@ use connector_sdk::{Clock, Connector, Context, Credentials, Error, ErrorKind, Re
 use secrecy::SecretString;
 use store::{Grant, Held, RenewalEnd, RenewalLease, SqliteStore};
 use sync::state::Connection;
+use tokio_util::task::TaskTracker;
 
 use super::stored;
 use crate::consent::apps;
@@ -35,6 +36,8 @@ pub(super) struct Renewals {
     pub(super) clock: Arc<dyn Clock>,
     /// The node, for whoever looks into the store.
     pub(super) node: String,
+    /// Those whose answers are not stored yet.
+    pub(super) under_way: TaskTracker,
 }
 
 /// Whose credentials, and how the vendor is reached.
@@ -49,6 +52,17 @@ pub(super) struct Subject {
 }
 
 impl Renewals {
+    /// Waits until what vendors were asked is answered and stored, as long as one of them may take.
+    pub(super) async fn end(&self) {
+        self.under_way.close();
+        if tokio::time::timeout(PATIENCE, self.under_way.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("a renewal of credentials did not end in time; what the vendor answers is lost");
+        }
+    }
+
     /// The credentials of a connection as they are stored.
     pub(super) async fn held(&self, connection: &Connection) -> Result<Held, Error> {
         let held = self
@@ -92,7 +106,8 @@ impl Renewals {
             if let Some(lease) = lease {
                 // In a task of its own: whoever waits may be called off, and what the vendor answers is kept all the same.
                 let (this, subject) = (Arc::clone(self), subject.clone());
-                let task = tokio::spawn(async move { this.carry_out(subject, grant, held, lease).await });
+                let renewal = async move { this.carry_out(subject, grant, held, lease).await };
+                let task = self.under_way.spawn(renewal);
                 task.await.map_err(|error| {
                     let message = "the renewal of the credentials broke off; tried again later";
                     Error::new(ErrorKind::Unavailable, OPERATION, message).with_source(error)

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::envelope::{List, created, moment};
+use crate::api::envelope::{Data, List, created, moment};
 use crate::api::error::{ApiError, Code, Failures};
 use crate::api::extract::{Body, Caller, Id, Params, paging};
 use crate::consent::{apps, digest, fresh};
@@ -34,7 +34,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(authorize))
         .routes(routes!(list))
-        .routes(routes!(remove))
+        .routes(routes!(read, remove))
 }
 
 /// Who is to be asked, for what.
@@ -46,7 +46,7 @@ pub struct AuthorizeIn {
     pub provider: Option<String>,
     /// The app, where there are several.
     pub provider_app_id: Option<ProviderAppId>,
-    /// A connection to be repaired, or to be allowed more. Its owner signs in again; another account is refused. Unset:
+    /// A connection that was made by consent, to be repaired or to be allowed more. Its owner signs in again; another account is refused. Unset:
     /// a new connection comes of it.
     pub connection_id: Option<ConnectionId>,
     /// The new connection's name for people; the account's unless said.
@@ -121,7 +121,7 @@ impl From<ConnectLink> for ConnectLinkOut {
 /// link.
 #[utoipa::path(post, path = "/v1/connections/authorize", tag = "connections", security(("api_key" = [])),
     request_body = AuthorizeIn,
-    responses((status = 201, body = crate::api::envelope::Data<ConnectLinkCreated>), Failures))]
+    responses((status = 201, body = Data<ConnectLinkCreated>), Failures))]
 async fn authorize(caller: Caller, body: Body<AuthorizeIn>) -> Result<Response, ApiError> {
     let wanted = body.value;
     let state = caller.state();
@@ -189,6 +189,15 @@ async fn list(caller: Caller, Params(params): Params<ListParams>) -> Result<List
         .connect_links(&caller.organization, &paging)
         .await?;
     Ok(List::of(page, ConnectLinkOut::from))
+}
+
+/// Shows a link; its address is not known any more.
+#[utoipa::path(get, path = "/v1/connect-links/{id}", tag = "connections", security(("api_key" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = Data<ConnectLinkOut>), Failures))]
+async fn read(caller: Caller, Id(id): Id<ConnectLinkId>) -> Result<Data<ConnectLinkOut>, ApiError> {
+    let found = caller.store().connect_link(&caller.organization, &id).await?;
+    let link = found.ok_or_else(|| ApiError::not_found("link"))?;
+    Ok(Data { data: link.into() })
 }
 
 /// Takes a link back. Connections that were made with it stay.

@@ -179,7 +179,7 @@ async fn change(
     .await?;
     let health = match wanted.paused {
         Some(true) => Some((Health::Paused, None)),
-        Some(false) if connection.health == Health::Paused => Some((Health::Active, None)),
+        Some(false) if connection.health == Health::Paused => Some(awakened(&caller, &id).await?),
         Some(false) | None if renewed && connection.health != Health::Paused => Some((Health::Active, None)),
         Some(false) | None => None,
     };
@@ -250,6 +250,16 @@ async fn remove(caller: Caller, Id(id): Id<ConnectionId>) -> Result<StatusCode, 
 async fn find(caller: &Caller, id: &ConnectionId) -> Result<Connection, ApiError> {
     let found = caller.store().connection(&caller.organization, id).await?;
     found.ok_or_else(|| ApiError::not_found("connection"))
+}
+
+/// How a connection is that goes on after a pause: what the vendor refused before or meanwhile it still refuses. New
+/// credentials have cleared that.
+async fn awakened(caller: &Caller, id: &ConnectionId) -> Result<(Health, Option<String>), ApiError> {
+    let held = caller.store().held_credentials(&caller.organization, id).await?;
+    Ok(match held.and_then(|held| held.refused) {
+        Some(reason) => (Health::NeedsReauth, Some(reason)),
+        None => (Health::Active, None),
+    })
 }
 
 /// Calls off waiting jobs and tells a running one at once.

@@ -103,6 +103,7 @@ async fn a_link_can_be_taken_back() {
     let link = scene.link(json!({})).await;
     let links = scene.server.get("/v1/connect-links").await.data();
     let path = format!("/v1/connect-links/{}", links[0]["id"].as_str().unwrap());
+    assert_eq!(scene.server.get(&path).await.data(), links[0]);
     assert_eq!(scene.server.delete(&path).await.status, 204);
     assert_eq!(Browser::default().get(&link).await.status, 404);
     assert_eq!(scene.server.delete(&path).await.status, 404);

@@ -59,6 +59,14 @@ async fn a_refused_renewal_is_asked_once_told_and_repaired_by_the_same_account()
         .any(|change| change["id"] == id && change["changed"] == json!(["health"]));
     assert!(told, "{changes}");
 
+    let path = format!("/v1/connections/{id}");
+    for paused in [true, false] {
+        let changed = scene.server.patch(&path, json!({ "paused": paused })).await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
+    }
+    let broken = scene.connection(id).await;
+    assert_eq!(broken["health"], "needs_reauth", "a pause mends nothing");
+
     let repair = broken["repair_url"].as_str().unwrap();
     let mut browser = Browser::default();
     scene.google.answers(Person::Agrees(BOB.to_owned()));

@@ -85,6 +85,12 @@ impl Redis {
         Ok(())
     }
 
+    /// Whether it runs, as far as this harness has done anything to it.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Ends it as a crash would.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
-//! Kills at random moments, on one node with SQLite and on several with PostgreSQL, which is restarted, too.
+//! Kills at random moments, on one node with SQLite and on several with PostgreSQL, which is restarted, and Redis, which
+//! stops and comes back.
 
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use testkit::harness::until;
+use testkit::harness::{Redis, until};
 
 use super::sender::{Mail, parcels, seen};
 use super::site::{Engine, Site};
-use super::size;
 use super::verdict::check;
+use super::{REDIS, size};
 
 /// Connections that the deliveries concern, so that several nodes have work.
 const LINES: usize = 4;
@@ -26,6 +27,8 @@ struct Blows {
     /// Of these with requests on their way to who was killed.
     amid: usize,
     restarts: usize,
+    /// How often Redis went away.
+    outages: usize,
 }
 
 impl Blows {
@@ -59,6 +62,18 @@ impl Blows {
         site.restart(place).await;
         self.restarts += 1;
     }
+
+    /// Redis stops or crashes, by turns, or comes back. Nodes are not told.
+    async fn turn_redis(&mut self, redis: &mut Redis) {
+        if !redis.is_up() {
+            return redis.go_up().await.unwrap();
+        }
+        match self.outages.is_multiple_of(2) {
+            true => redis.stop().await.unwrap(),
+            false => redis.kill().unwrap(),
+        }
+        self.outages += 1;
+    }
 }
 
 /// How many to send: so many as somebody asks for who has less time, or the size's own.
@@ -74,7 +89,12 @@ async fn killed_again_and_again(engine: Engine, nodes: usize) -> String {
     let restart_after = size(3, 10);
     let senders = size(16, 64);
     let mut rng = StdRng::seed_from_u64(20_260_304);
-    let mut site = Site::start(engine, nodes).await;
+    let mut redis = match engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => Some(Redis::start().await.unwrap()),
+    };
+    let address = redis.as_ref().map(|redis| (REDIS, redis.url().into()));
+    let mut site = Site::start_with(engine, nodes, |_| Vec::from_iter(address)).await;
     let mut lines = Vec::new();
     for _ in 0..LINES {
         lines.push(site.connect().await);
@@ -98,6 +118,9 @@ async fn killed_again_and_again(engine: Engine, nodes: usize) -> String {
         };
         let waited = until("deliveries to be acknowledged", Duration::from_secs(120), enough).await;
         waited.unwrap_or_else(|error| panic!("{error}: {:#?}", site.running[0].output()));
+        if let Some(redis) = &mut redis {
+            blows.turn_redis(redis).await;
+        }
         let round = blows.kills + 1;
         let place = rng.random_range(0..nodes);
         if site.postgres.is_some() && round.is_multiple_of(restart_after) {
@@ -130,13 +153,13 @@ async fn killed_again_and_again(engine: Engine, nodes: usize) -> String {
         blows.amid
     );
     let turned_away = seen(&tally.turned_away);
-    assert!(engine == Engine::Sqlite || (blows.restarts > 0 && turned_away > 0));
+    assert!(engine == Engine::Sqlite || (blows.restarts > 0 && blows.outages > 0 && turned_away > 0));
     format!(
         "{engine:?}, {nodes} node(s), {senders} senders: {sent} deliveries, {doubled} of them twice; {kills} kills, {} with \
-         requests on their way; {} restarts of the database; {unanswered} requests without an answer, {turned_away} \
+         requests on their way; {} restarts of the database, {} outages of Redis; {unanswered} requests without an answer, {turned_away} \
          answered 503; acknowledged within {taken_in:.1?}, worked off within {worked_off:.1?}. Every one stored once: \
          {} had their effect once, {} came late and had none.",
-        blows.amid, blows.restarts, effects.applied, effects.outdated
+        blows.amid, blows.restarts, blows.outages, effects.applied, effects.outdated
     )
 }
 
@@ -146,6 +169,6 @@ async fn killed_again_and_again_every_acknowledged_delivery_has_its_effect_once(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_killed_and_their_postgres_restarted_every_acknowledged_delivery_has_its_effect_once() {
+async fn nodes_killed_and_their_servers_restarted_every_acknowledged_delivery_has_its_effect_once() {
     println!("{}", killed_again_and_again(Engine::Postgres, size(2, 3)).await);
 }

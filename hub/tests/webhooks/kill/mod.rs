@@ -23,9 +23,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::scene::{connectors, provider};
 
-/// Where a child finds its folder, its database, and how long a job stays a dead node's.
+/// Where a child finds its folder, its database, its Redis if there is one, and how long a job stays a dead node's.
 const FOLDER: &str = "CHILD_FOLDER";
 const DATABASE: &str = "CHILD_DATABASE";
+const REDIS: &str = "CHILD_REDIS";
 const LEASE_MS: &str = "CHILD_LEASE_MS";
 /// What it says once it serves.
 const SERVING: &str = "serving at ";
@@ -47,8 +48,9 @@ async fn child_that_serves() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;
     };
+    let redis = std::env::var(REDIS).map_or_else(|_| String::new(), |url| format!("redis_url = \"{url}\"\n"));
     let text = format!(
-        "listen = \"127.0.0.1:0\"\ndatabase_url = \"{}\"\nmaster_key_file = \"{}\"\nsync_interval_seconds = 3600\n",
+        "listen = \"127.0.0.1:0\"\ndatabase_url = \"{}\"\nmaster_key_file = \"{}\"\nsync_interval_seconds = 3600\n{redis}",
         std::env::var(DATABASE).unwrap(),
         folder.join("concord.key").display()
     );

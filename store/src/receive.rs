@@ -16,9 +16,10 @@ use crate::sql::{QueryBuilder, Target};
 use crate::write::Write;
 use crate::{SqliteStore, queue};
 
-/// Rows of the statements that a batch is written with on SQLite. Few sizes, so that each is prepared once.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
-/// The same on PostgreSQL, at most.
+/// Rows that one statement writes on SQLite, at most. Every number of them is a text of its own, which is prepared once and
+/// kept: each statement is a way to the thread that has the file open, and back.
+const MOST_ROWS_OF_A_TEXT: usize = 64;
+/// The same on PostgreSQL, where the text does not depend on the number.
 const MOST_ROWS: usize = 1_024;
 
 /// A webhook and its body as it is stored.
@@ -224,11 +225,10 @@ fn doubles_of(row: &NewInbound) -> (&str, &str, Option<&str>, Option<&str>) {
     )
 }
 
-/// How many of the rows that are left go into the next statement: a server is sent columns, and its statement is the same
-/// for any number of them.
+/// How many of the rows that are left go into the next statement.
 fn rows_at_once(engine: Engine, left: usize) -> usize {
     match engine {
-        Engine::Sqlite => CHUNKS.into_iter().find(|size| *size <= left).unwrap_or(1),
+        Engine::Sqlite => left.min(MOST_ROWS_OF_A_TEXT),
         Engine::Postgres => left.min(MOST_ROWS),
     }
 }

@@ -391,3 +391,38 @@ async fn a_node_goes_on_while_a_newer_one_adds_a_column() {
         store.enqueue(world.sync(START_MS)).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_grows_from_nothing_is_counted_before_the_server_would() {
+    let place = Place::on_postgres();
+    let store = place.open().await;
+    let world = world(&store).await;
+    let mut beside = PgConnection::connect(&place.url()).await.unwrap();
+    sqlx::query(
+        "INSERT INTO observed (organization_id, collection_id, remote_id, at)
+         SELECT organization_id, id, n::TEXT, 0 FROM collections, generate_series(1, 2000) AS n
+         WHERE organization_id = $1",
+    )
+    .bind(world.organization.as_str())
+    .execute(&mut beside)
+    .await
+    .unwrap();
+    let counted = async {
+        loop {
+            let rows: f32 =
+                sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'observed'::regclass")
+                    .fetch_one(&mut beside)
+                    .await
+                    .unwrap();
+            if rows == 4_000.0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    // The server looks once a minute.
+    tokio::time::timeout(Duration::from_secs(40), counted)
+        .await
+        .unwrap();
+    store.close().await;
+}

@@ -19,6 +19,10 @@ struct Nowhere;
 
 #[async_trait]
 impl InboxPort for Nowhere {
+    fn lanes(&self) -> usize {
+        1
+    }
+
     async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
         Ok(rows.iter().map(|_| Receipt::Stored).collect())
     }

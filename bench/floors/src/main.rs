@@ -27,6 +27,10 @@ use testkit::harness::Postgres;
 use testkit::harness::postgres::Disk;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+/// The one of the program that is measured; the floors have it, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use load::Pace;
 use report::Row;
 use subject::{StoreKind, Subject};

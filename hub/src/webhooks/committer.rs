@@ -1,6 +1,7 @@
 //! Group commit: concurrent handlers hand their webhooks to one committer, which writes all that wait in one
 //! transaction and then answers each. A disk syncs once per batch, not once per webhook; while it does, the next batch
-//! gathers by itself. Nobody waits for a batch to fill.
+//! gathers by itself. Nobody waits for a batch to fill. A server takes two batches at once: one is worked on while the
+//! other waits for the disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use store::{NewInbound, Receipt, SqliteStore};
 use sync::ports::StoreError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::late::{Late, Sign};
 
@@ -28,10 +29,17 @@ pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 pub trait InboxPort: Send + Sync {
     /// Writes all of them in one transaction, or none. Answers for each, in their order.
     async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError>;
+
+    /// Batches that it is given at once, at least one.
+    fn lanes(&self) -> usize;
 }
 
 #[async_trait]
 impl InboxPort for SqliteStore {
+    fn lanes(&self) -> usize {
+        self.receives_at_once()
+    }
+
     async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
         Self::receive(self, rows).await
     }
@@ -86,7 +94,15 @@ impl Committer {
     fn start_with(inbox: Arc<dyn InboxPort>, given_up_after: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let late = Late::default();
-        tokio::spawn(commit_all(inbox, waiting, late.clone(), given_up_after));
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..inbox.lanes().max(1) {
+            tokio::spawn(commit_all(
+                Arc::clone(&inbox),
+                Arc::clone(&waiting),
+                late.clone(),
+                given_up_after,
+            ));
+        }
         Self { queue, late }
     }
 
@@ -116,12 +132,16 @@ impl Committer {
 
 async fn commit_all(
     inbox: Arc<dyn InboxPort>,
-    mut waiting: mpsc::Receiver<Waiting>,
+    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     late: Late,
     given_up_after: Duration,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        let taken = waiting.lock().await.recv_many(&mut batch, BATCH).await;
+        if taken == 0 {
+            return;
+        }
         // Whoever gave up has been told to come again.
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
@@ -163,7 +183,6 @@ async fn commit_all(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use bytes::Bytes;
@@ -176,7 +195,7 @@ mod tests {
     struct Gated {
         gate: Semaphore,
         failing: AtomicBool,
-        batches: Mutex<Vec<usize>>,
+        batches: std::sync::Mutex<Vec<usize>>,
     }
 
     impl Gated {
@@ -184,13 +203,17 @@ mod tests {
             Arc::new(Self {
                 gate: Semaphore::new(0),
                 failing: AtomicBool::new(false),
-                batches: Mutex::default(),
+                batches: std::sync::Mutex::default(),
             })
         }
     }
 
     #[async_trait]
     impl InboxPort for Gated {
+        fn lanes(&self) -> usize {
+            1
+        }
+
         async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
             self.gate.acquire().await.unwrap().forget();
             self.batches.lock().unwrap().push(rows.len());
@@ -254,6 +277,10 @@ mod tests {
 
     #[async_trait]
     impl InboxPort for Hung {
+        fn lanes(&self) -> usize {
+            1
+        }
+
         async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
             if !self.0.swap(true, Ordering::Relaxed) {
                 std::future::pending::<()>().await;

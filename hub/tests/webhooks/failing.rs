@@ -33,6 +33,10 @@ fn spend(left: &AtomicUsize) -> bool {
 
 #[async_trait]
 impl InboxPort for Failing {
+    fn lanes(&self) -> usize {
+        1
+    }
+
     async fn receive(&self, rows: Vec<NewInbound>) -> Result<Vec<Receipt>, StoreError> {
         self.plan.calls.fetch_add(1, Ordering::SeqCst);
         if spend(&self.plan.before) {

@@ -61,7 +61,7 @@ fn base(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10))
-        .statement_cache_capacity(200)
+        .statement_cache_capacity(264)
 }
 
 /// What is broken in the file.

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod file;
 mod server;
+mod statistics;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ struct Inner {
     checkpoints: Checkpoints,
     /// Ended as the carriers are.
     copier: Mutex<Option<checkpoints::Copier>>,
+    /// The same for the server's tables.
+    statistics: Mutex<Option<statistics::Statistics>>,
     /// Who hears what commits did with webhooks.
     watch: OnceLock<Arc<dyn Watch>>,
 }
@@ -189,6 +192,7 @@ impl SqlStore {
             carriers: Mutex::default(),
             checkpoints: Checkpoints::default(),
             copier: Mutex::default(),
+            statistics: Mutex::default(),
             watch: OnceLock::new(),
         };
         store.bring_up_to_date(options.mode).await?;
@@ -196,6 +200,7 @@ impl SqlStore {
             let (bells, carriers) = Bells::among_others(&store.readers, own);
             store.bells = bells;
             store.carriers = Mutex::new(Some(carriers));
+            store.statistics = Mutex::new(Some(statistics::Statistics::keep(store.readers.clone())));
         }
         if let Some(place) = &store.place
             && options.mode == OpenMode::Serve
@@ -226,6 +231,7 @@ impl SqlStore {
     /// Ends all connections and gives up the lock. Other clones are of no use afterwards.
     pub async fn close(&self) {
         drop(taken(&self.inner.carriers));
+        drop(taken(&self.inner.statistics));
         if let Some(copier) = taken(&self.inner.copier) {
             copier.end().await;
         }
@@ -257,6 +263,15 @@ impl SqlStore {
     pub(crate) fn is_alone(&self) -> bool {
         let place = self.inner.place.as_ref();
         place.is_some_and(|place| place.lock.is_some())
+    }
+
+    /// Batches of webhooks that it takes at the same time ([`SqlStore::receive`]): a file has one writer.
+    #[must_use]
+    pub fn receives_at_once(&self) -> usize {
+        match self.engine() {
+            Engine::Sqlite => 1,
+            Engine::Postgres => 2,
+        }
     }
 
     pub(crate) fn engine(&self) -> Engine {

@@ -179,55 +179,72 @@ pub(super) fn text_for_postgres(pieces: &[Piece]) -> String {
     sql
 }
 
+/// What PostgreSQL is sent for one placeholder: a value, or a list or column of them.
+#[derive(Debug, PartialEq)]
+pub(super) enum Bound<'v> {
+    One(&'v Value),
+    Texts(Vec<Option<&'v str>>),
+    Ints(Vec<Option<i64>>),
+    Bytes(Vec<Option<&'v [u8]>>),
+}
+
 /// The values in the order of the placeholders: a list is one value, and so is each column of rows.
-pub(super) fn values_for_postgres(pieces: &[Piece], values: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let mut values = values.into_iter();
+pub(super) fn values_for_postgres<'v>(
+    pieces: &[Piece],
+    values: &'v [Value],
+) -> Result<Vec<Bound<'v>>, Error> {
+    let mut left = values;
     let mut bound = Vec::new();
     for piece in pieces {
         match piece {
             Piece::Text(_) | Piece::Name(_) => {}
-            Piece::Bind => bound.extend(values.next()),
-            Piece::List(count) => {
-                bound.push(Value::Texts(Vec::new()));
-                extend(&mut bound, 1, values.by_ref().take(*count))?;
-            }
+            Piece::Bind => bound.extend(take(&mut left, 1)?.first().map(Bound::One)),
+            Piece::List(count) => bound.push(Bound::Texts(texts(take(&mut left, *count)?.iter())?)),
             Piece::Rows { columns, rows } => {
-                let mut first = values.by_ref().take(*columns).collect::<Vec<_>>();
-                for value in &mut first {
-                    bound.push(match std::mem::replace(value, Value::Int(None)) {
-                        Value::Text(text) => Value::Texts(one(text, *rows)),
-                        Value::Int(number) => Value::Ints(one(number, *rows)),
-                        Value::Bytes(bytes) => Value::ManyBytes(one(bytes, *rows)),
-                        Value::Texts(_) | Value::Ints(_) | Value::ManyBytes(_) => return Err(mixed()),
-                    });
+                let rows = take(&mut left, columns * rows)?;
+                for column in 0..*columns {
+                    bound.push(of_column(rows, column, *columns)?);
                 }
-                let others = columns * rows.saturating_sub(1);
-                extend(&mut bound, *columns, values.by_ref().take(others))?;
             }
         }
     }
     Ok(bound)
 }
 
-fn one<T>(value: T, room: usize) -> Vec<T> {
-    let mut column = Vec::with_capacity(room);
-    column.push(value);
-    column
+fn take<'v>(left: &mut &'v [Value], count: usize) -> Result<&'v [Value], Error> {
+    let (taken, rest) = left.split_at_checked(count).ok_or_else(mixed)?;
+    *left = rest;
+    Ok(taken)
 }
 
-/// Deals values out to the last columns, in turn.
-fn extend(bound: &mut [Value], columns: usize, values: impl Iterator<Item = Value>) -> Result<(), Error> {
-    let start = bound.len().saturating_sub(columns);
-    let last = &mut bound[start..];
-    for (number, value) in values.enumerate() {
-        match (&mut last[number % columns], value) {
-            (Value::Texts(column), Value::Text(text)) => column.push(text),
-            (Value::Ints(column), Value::Int(number)) => column.push(number),
-            (Value::ManyBytes(column), Value::Bytes(bytes)) => column.push(bytes),
-            (_, _) => return Err(mixed()),
+/// A column of rows that stand one after the other.
+fn of_column(rows: &[Value], column: usize, columns: usize) -> Result<Bound<'_>, Error> {
+    let values = rows.iter().skip(column).step_by(columns);
+    match rows.get(column) {
+        Some(Value::Int(_)) => {
+            let numbers = values.map(|value| match value {
+                Value::Int(number) => Ok(*number),
+                Value::Text(_) | Value::Bytes(_) => Err(mixed()),
+            });
+            numbers.collect::<Result<_, _>>().map(Bound::Ints)
         }
+        Some(Value::Bytes(_)) => {
+            let bytes = values.map(|value| match value {
+                Value::Bytes(bytes) => Ok(bytes.as_deref()),
+                Value::Text(_) | Value::Int(_) => Err(mixed()),
+            });
+            bytes.collect::<Result<_, _>>().map(Bound::Bytes)
+        }
+        Some(Value::Text(_)) | None => texts(values).map(Bound::Texts),
     }
-    Ok(())
+}
+
+fn texts<'v>(values: impl Iterator<Item = &'v Value>) -> Result<Vec<Option<&'v str>>, Error> {
+    let texts = values.map(|value| match value {
+        Value::Text(text) => Ok(text.as_deref()),
+        Value::Int(_) | Value::Bytes(_) => Err(mixed()),
+    });
+    texts.collect()
 }
 
 fn mixed() -> Error {
@@ -266,11 +283,12 @@ mod tests {
             text_for_postgres(&pieces),
             "INSERT INTO t (a, b) SELECT * FROM UNNEST($1, $2) ON CONFLICT DO NOTHING"
         );
-        let texts = ["x", "y", "z"].map(|text| Some(text.to_owned())).to_vec();
-        let numbers = [1, 2, 3].map(Some).to_vec();
         assert_eq!(
-            values_for_postgres(&pieces, values).unwrap(),
-            [Value::Texts(texts), Value::Ints(numbers)]
+            values_for_postgres(&pieces, &values).unwrap(),
+            [
+                Bound::Texts(["x", "y", "z"].map(Some).to_vec()),
+                Bound::Ints([1, 2, 3].map(Some).to_vec()),
+            ]
         );
     }
 
@@ -299,10 +317,13 @@ mod tests {
             text_for_postgres(&pieces),
             "SELECT 1 FROM t WHERE o = $1 AND a = ANY($2) AND b > $3"
         );
-        let list = vec![Some("x".to_owned()), Some("y".to_owned())];
         assert_eq!(
-            values_for_postgres(&pieces, values).unwrap(),
-            [Value::from("org"), Value::Texts(list), Value::from(7)]
+            values_for_postgres(&pieces, &values).unwrap(),
+            [
+                Bound::One(&Value::from("org")),
+                Bound::Texts(vec![Some("x"), Some("y")]),
+                Bound::One(&Value::from(7)),
+            ]
         );
     }
 
@@ -313,6 +334,6 @@ mod tests {
             row.push_bind(value);
         });
         let (pieces, values) = parts(&mut builder);
-        assert!(values_for_postgres(&pieces, values).is_err());
+        assert!(values_for_postgres(&pieces, &values).is_err());
     }
 }

@@ -19,10 +19,9 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Error};
 
-use builder::Piece;
+use builder::{Bound, Piece};
 
 /// What a statement says.
-#[derive(Clone)]
 enum Text {
     /// The same on both engines.
     Fixed(&'static str),
@@ -31,7 +30,6 @@ enum Text {
 }
 
 /// A statement with its values.
-#[derive(Clone)]
 pub(crate) struct Query {
     text: Text,
     values: Vec<Value>,
@@ -68,11 +66,10 @@ macro_rules! send {
             Target::Pool(Pool::Sqlite(pool)) => query.on_sqlite()?.$fetch(pool).await.map($sqlite),
             Target::Conn(Conn::Sqlite(conn)) => query.on_sqlite()?.$fetch(conn).await.map($sqlite),
             Target::Pool(Pool::Postgres(gate)) => {
-                let again = query.clone();
                 let _place = gate.enter().await?;
                 let answer = match query.on_postgres()?.$fetch(&gate.pool).await {
                     // Nothing depends on the connection it ran on: it goes to a new one.
-                    Err(error) if plans::overtaken(&error) => again.on_postgres()?.$fetch(&gate.pool).await,
+                    Err(error) if plans::overtaken(&error) => query.on_postgres()?.$fetch(&gate.pool).await,
                     other => other,
                 };
                 gate.note(answer).map($postgres)
@@ -142,12 +139,15 @@ impl Query {
         }
     }
 
-    fn on_postgres(self) -> Result<OnPostgres, Error> {
-        match self.text {
-            Text::Fixed(sql) => Ok(sqlx::query_with(sql, value::for_postgres(self.values)?)),
+    fn on_postgres(&self) -> Result<OnPostgres, Error> {
+        match &self.text {
+            Text::Fixed(sql) => {
+                let values = value::for_postgres(self.values.iter().map(Bound::One))?;
+                Ok(sqlx::query_with(*sql, values))
+            }
             Text::Built(pieces) => {
-                let sql = builder::text_for_postgres(&pieces);
-                let values = builder::values_for_postgres(&pieces, self.values)?;
+                let sql = builder::text_for_postgres(pieces);
+                let values = builder::values_for_postgres(pieces, &self.values)?;
                 Ok(sqlx::query_with(AssertSqlSafe(sql), value::for_postgres(values)?))
             }
         }

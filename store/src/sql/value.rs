@@ -1,10 +1,13 @@
 //! Values on their way into a statement, and the types that come out of a row.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
-use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, Decode, Error, Postgres, Sqlite, Type};
+
+use super::builder::Bound;
 
 /// A value of a statement. NULL has the type of its column: PostgreSQL is told the type of every value.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,19 +15,13 @@ pub(crate) enum Value {
     Text(Option<String>),
     Int(Option<i64>),
     Bytes(Option<Vec<u8>>),
-    /// A column of texts; PostgreSQL only.
-    Texts(Vec<Option<String>>),
-    /// A column of numbers; PostgreSQL only.
-    Ints(Vec<Option<i64>>),
-    /// A column of bytes; PostgreSQL only.
-    ManyBytes(Vec<Option<Vec<u8>>>),
 }
 
 impl Value {
     /// As PostgreSQL gives it back.
     pub(crate) fn into_postgres(self) -> Self {
         match self {
-            Self::Text(text) => Self::Text(text.map(without_nul)),
+            Self::Text(Some(text)) => Self::Text(Some(without_nul(&text).into_owned())),
             other => other,
         }
     }
@@ -35,7 +32,6 @@ impl Value {
             Self::Text(text) => text.as_ref().map(|text| text.as_bytes().to_vec()),
             Self::Int(number) => number.map(|number| number.to_be_bytes().to_vec()),
             Self::Bytes(bytes) => bytes.clone(),
-            Self::Texts(_) | Self::Ints(_) | Self::ManyBytes(_) => None,
         };
         match part {
             None => digest.update([0]),
@@ -93,29 +89,25 @@ pub(super) fn for_sqlite(values: Vec<Value>) -> Result<SqliteArguments, Error> {
             Value::Text(text) => arguments.add(text),
             Value::Int(number) => arguments.add(number),
             Value::Bytes(bytes) => arguments.add(bytes),
-            Value::Texts(_) | Value::Ints(_) | Value::ManyBytes(_) => {
-                Err(BoxDynError::from("SQLite takes no columns as values"))
-            }
         }
         .map_err(Error::Encode)?;
     }
     Ok(arguments)
 }
 
-pub(super) fn for_postgres(values: Vec<Value>) -> Result<PgArguments, Error> {
+pub(super) fn for_postgres<'v>(values: impl IntoIterator<Item = Bound<'v>>) -> Result<PgArguments, Error> {
     let mut arguments = PgArguments::default();
-    arguments.reserve(values.len(), 0);
     for value in values {
         match value {
-            Value::Text(text) => arguments.add(text.map(without_nul)),
-            Value::Int(number) => arguments.add(number),
-            Value::Bytes(bytes) => arguments.add(bytes),
-            Value::Texts(texts) => {
+            Bound::One(Value::Text(text)) => arguments.add(text.as_deref().map(without_nul)),
+            Bound::One(Value::Int(number)) => arguments.add(*number),
+            Bound::One(Value::Bytes(bytes)) => arguments.add(bytes.as_deref()),
+            Bound::Texts(texts) => {
                 let texts = texts.into_iter().map(|text| text.map(without_nul));
                 arguments.add(texts.collect::<Vec<_>>())
             }
-            Value::Ints(numbers) => arguments.add(numbers),
-            Value::ManyBytes(many) => arguments.add(many),
+            Bound::Ints(numbers) => arguments.add(numbers),
+            Bound::Bytes(many) => arguments.add(many),
         }
         .map_err(Error::Encode)?;
     }
@@ -124,10 +116,9 @@ pub(super) fn for_postgres(values: Vec<Value>) -> Result<PgArguments, Error> {
 
 /// PostgreSQL refuses NUL in text (<https://www.postgresql.org/docs/current/datatype-character.html>), and one object
 /// with a NUL in its name must not keep the rest of its page out. In documents it is written as an escape and stays.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
+fn without_nul(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(text),
     }
 }

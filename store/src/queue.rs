@@ -7,7 +7,7 @@ use sync::state::{ClaimedJob, Fence, JobTask, NewJob};
 
 use crate::SqliteStore;
 use crate::column::{count, document, failed, get, id, json, optional_id, refused};
-use crate::dialect::ANYTHING_TO_CLAIM;
+use crate::dialect::{ANYTHING_TO_CLAIM, Engine};
 use crate::sql::{self, Row};
 use crate::write::Write;
 
@@ -154,7 +154,7 @@ impl SqliteStore {
         if anything.await.map_err(failed)?.is_none() {
             return Ok(Vec::new());
         }
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         let free = sql::query(write.engine().claim())
             .bind(now_ms)
             .bind(i64::from(limit))
@@ -200,7 +200,7 @@ impl SqliteStore {
         done: u64,
         total: Option<u64>,
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
+        let mut write = self.write_lightly().await?;
         let held = sql::query(
             "UPDATE jobs SET lease_until = $1, done = $2, total = $3
              WHERE id = $4 AND token = $5 AND state = 'running'",
@@ -266,12 +266,18 @@ impl SqliteStore {
     /// Ends a job of which nobody asks what it did. One statement, in nobody's turn: it says itself under which fence, and
     /// nothing else is written with it.
     async fn forget(&self, fence: &Fence) -> Result<(), StoreError> {
-        let done = sql::query(self.engine().forget())
+        let forget = sql::query(self.engine().forget())
             .bind(fence.job.as_str())
-            .bind(fence.token)
-            .execute(self.write_alone())
-            .await
-            .map_err(failed)?;
+            .bind(fence.token);
+        let done = match self.engine() {
+            Engine::Postgres => forget.execute(self.write_alone()).await.map_err(failed)?,
+            Engine::Sqlite => {
+                let mut write = self.write_lightly().await?;
+                let done = forget.execute(write.conn()).await.map_err(failed)?;
+                write.commit().await?;
+                done
+            }
+        };
         if done.rows_affected() == 0 {
             return Err(StoreError::Fenced(fence.job.clone()));
         }

@@ -9,10 +9,28 @@ use sqlx::{Error, Sqlite, Transaction};
 use crate::open::Durability;
 use crate::sql::{self, Pool};
 
-/// Begins a transaction that writes. SQLite would otherwise take the write lock at the first write, and fail at
+/// How a transaction that writes begins. SQLite would otherwise take the write lock at the first write, and fail at
 /// once instead of waiting when another process wrote since the first read
-/// (<https://www.sqlite.org/lang_transaction.html>).
-const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+/// (<https://www.sqlite.org/lang_transaction.html>). Whether its commit waits for the disk is the connection's to know
+/// (<https://www.sqlite.org/pragma.html#pragma_synchronous>), so that each says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// What is committed survives a loss of power.
+    Durable,
+    /// It survives the end of the process, and a loss of power once anything durable is committed after it: the log is
+    /// one. For what a process that begins anew would do again.
+    Light,
+}
+
+impl Begin {
+    const fn text(self, durability: Durability) -> &'static str {
+        match (durability, self) {
+            (Durability::Full, Self::Durable) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            (Durability::Full, Self::Light) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+            (Durability::ProcessOnly, _) => "BEGIN IMMEDIATE",
+        }
+    }
+}
 
 /// Begins a transaction on the connection that writes.
 ///
@@ -20,11 +38,16 @@ const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 /// (<https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction>). The driver's ROLLBACK then
 /// fails, and it goes on believing that the transaction is open: that connection would never write again. So it is given
 /// up for a new one.
-pub(crate) async fn begin_write(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, Error> {
-    match pool.begin_with(BEGIN_WRITE).await {
+pub(crate) async fn begin_write(
+    pool: &SqlitePool,
+    begin: Begin,
+    durability: Durability,
+) -> Result<Transaction<'static, Sqlite>, Error> {
+    let begin = begin.text(durability);
+    match pool.begin_with(begin).await {
         Err(Error::InvalidSavePointStatement) => {
             pool.acquire().await?.close().await?;
-            pool.begin_with(BEGIN_WRITE).await
+            pool.begin_with(begin).await
         }
         begun => begun,
     }
@@ -87,3 +110,42 @@ pub(super) const FENCE: &str = fence!();
 
 /// Which master key seals. Nobody else writes.
 pub(super) const SEALING_KEY: &str = sealing_key!();
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqlitePoolOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_durable_waits_for_the_disk_after_what_is_light() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.db");
+        for (durability, [durable, light]) in [(Durability::Full, [2, 1]), (Durability::ProcessOnly, [0, 0])]
+        {
+            let pool = SqlitePoolOptions::new()
+                .max_connections(1)
+                .connect_lazy_with(writer(&path, durability));
+            for (begin, expected) in [
+                (Begin::Durable, durable),
+                (Begin::Light, light),
+                (Begin::Light, light),
+                (Begin::Durable, durable),
+            ] {
+                let mut tx = begin_write(&pool, begin, durability).await.unwrap();
+                let level: i64 = sqlx::query_scalar("PRAGMA synchronous")
+                    .fetch_one(&mut *tx)
+                    .await
+                    .unwrap();
+                assert_eq!(level, expected, "{durability:?} {begin:?}");
+                let locked = sqlx::query("CREATE TABLE IF NOT EXISTS notes (text TEXT)");
+                locked.execute(&mut *tx).await.unwrap();
+                // Dropped or committed, the next one says for itself.
+                if begin == Begin::Durable {
+                    tx.commit().await.unwrap();
+                }
+            }
+            pool.close().await;
+        }
+    }
+}

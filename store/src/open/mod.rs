@@ -18,7 +18,8 @@ use tokio::sync::{broadcast, watch};
 use crate::bells::{Bells, Carriers};
 use crate::changes::FeedHead;
 use crate::column::failed;
-use crate::dialect::{Engine, postgres, sqlite};
+use crate::dialect::sqlite::{self, Begin};
+use crate::dialect::{Engine, postgres};
 use crate::migrations;
 use crate::outbound;
 use crate::ring::KeyRing;
@@ -40,6 +41,7 @@ struct Inner {
     place: Option<file::Place>,
     writers: Pool,
     readers: Pool,
+    durability: Durability,
     keys: KeyRing,
     clock: Arc<dyn Clock>,
     /// Turns with organizations: on a server, those of one node wait for each other here and not there, where each
@@ -185,6 +187,7 @@ impl SqlStore {
             place,
             writers,
             readers,
+            durability: options.durability,
             keys: keys.into(),
             clock,
             turns: std::array::from_fn(|_| Arc::default()),
@@ -319,8 +322,21 @@ impl SqlStore {
     /// A transaction of a statement or two that depend on no other row, or on rows of many organizations. On
     /// PostgreSQL others commit meanwhile; whatever decides by what it read begins with [`SqlStore::write_in`].
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
+        self.begin(Begin::Durable).await
+    }
+
+    /// The same for what may be lost with the machine, since whoever comes then does it again: that a job is taken, that it
+    /// is alive. On PostgreSQL it is durable: others, who live on, go by it.
+    pub(crate) async fn write_lightly(&self) -> Result<Write, StoreError> {
+        self.begin(Begin::Light).await
+    }
+
+    async fn begin(&self, begin: Begin) -> Result<Write, StoreError> {
         let tx = match &self.inner.writers {
-            Pool::Sqlite(pool) => sqlite::begin_write(pool).await.map(Tx::Sqlite),
+            Pool::Sqlite(pool) => {
+                let begun = sqlite::begin_write(pool, begin, self.inner.durability).await;
+                begun.map(Tx::Sqlite)
+            }
             Pool::Postgres(gate) => Tx::on_server(gate).await,
         };
         let tx = tx.map_err(failed)?;
@@ -328,7 +344,7 @@ impl SqlStore {
         Ok(Write::new(tx, inner.bells.clone(), inner.checkpoints.clone()))
     }
 
-    /// For one statement that is a transaction by itself and appends to no feed.
+    /// For one statement of PostgreSQL's that is a transaction by itself and appends to no feed.
     pub(crate) fn write_alone(&self) -> &Pool {
         &self.inner.writers
     }

@@ -2,7 +2,7 @@
 
 use connector_sdk::Clock;
 use model::{ApiKeyId, OrganizationId};
-use store::ApiKey;
+use store::{ApiKey, KeyPermission};
 use sync::ports::Entropy;
 
 use crate::state::id_parts;
@@ -26,6 +26,7 @@ impl Fresh {
     pub fn make(
         organization: OrganizationId,
         name: String,
+        permissions: Vec<KeyPermission>,
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Self {
@@ -36,6 +37,7 @@ impl Fresh {
             organization,
             name,
             prefix: secret.chars().take(PREFIX_CHARS).collect(),
+            permissions,
             created_at: clock.now_ms(),
             last_used_at: None,
             revoked_at: None,
@@ -63,7 +65,16 @@ mod tests {
     #[test]
     fn each_secret_is_new_and_long() {
         let organization: OrganizationId = "org_1".parse().unwrap();
-        let make = || Fresh::make(organization.clone(), "a".to_owned(), &SystemClock, &SystemEntropy);
+        let make = || {
+            let name = "a".to_owned();
+            Fresh::make(
+                organization.clone(),
+                name,
+                Vec::new(),
+                &SystemClock,
+                &SystemEntropy,
+            )
+        };
         let (one, two) = (make(), make());
         assert_ne!(one.secret, two.secret);
         assert_eq!(one.secret.len(), "ck_".len() + 52);

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod listener;
 pub mod logs;
 pub mod outbound;
+pub mod passthrough;
 pub mod providers;
 pub mod redis;
 pub mod registry;

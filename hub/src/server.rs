@@ -8,7 +8,7 @@ use std::time::Duration;
 use connector_sdk::{Clock, Connector, SystemClock};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::OrganizationId;
-use store::{KeyRing, MasterKey, OpenError, OpenMode, Options, Organization, SqlStore};
+use store::{KeyPermission, KeyRing, MasterKey, OpenError, OpenMode, Options, Organization, SqlStore};
 use sync::engine::Engine;
 use sync::ports::Entropy;
 use tokio::net::TcpListener;
@@ -413,7 +413,10 @@ async fn first_key(
     }
     let organization = new_organization("default", clock, entropy);
     let organization = store.default_organization(&organization).await.map_err(failed)?;
-    let fresh = Fresh::make(organization.id, "first key".to_owned(), clock, entropy);
+    // Whoever runs the server has it, and gives of it what others may.
+    let permissions = vec![KeyPermission::Passthrough];
+    let name = "first key".to_owned();
+    let fresh = Fresh::make(organization.id, name, permissions, clock, entropy);
     store
         .create_api_key(&fresh.key, &fresh.secret)
         .await

@@ -127,6 +127,8 @@ ids! {
     ConnectLinkId = "clink_";
     /// A browser's way to a vendor, to give consent, and back.
     JourneyId = "jour_";
+    /// A line of the audit: a call at a vendor.
+    AuditId = "audit_";
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ pub use contact::Contact;
 pub use content::{Content, FieldPath, Fields, PartKey};
 pub use event::Event;
 pub use id::{
-    ApiKeyId, CollectionId, ConflictId, ConnectLinkId, ConnectionId, InboundId, IntentId, JobId, JourneyId,
-    LinkId, MirrorId, OrganizationId, OutboundDeliveryId, ProviderAppId, QuarantineId, RecordId, UserId,
-    WebhookEndpointId,
+    ApiKeyId, AuditId, CollectionId, ConflictId, ConnectLinkId, ConnectionId, InboundId, IntentId, JobId,
+    JourneyId, LinkId, MirrorId, OrganizationId, OutboundDeliveryId, ProviderAppId, QuarantineId, RecordId,
+    UserId, WebhookEndpointId,
 };
 pub use kind::Kind;
 pub use schema::{FieldError, FieldSpec, MergeClass, Schema, Scope};

@@ -9,7 +9,7 @@ use crate::migrations;
 use crate::sql::{self, QueryBuilder};
 
 /// The tables whose rows are counted and copied: all but what is about the installation itself.
-pub(crate) const TABLES: [&str; 33] = [
+pub(crate) const TABLES: [&str; 34] = [
     "organizations",
     "api_keys",
     "connections",
@@ -43,6 +43,7 @@ pub(crate) const TABLES: [&str; 33] = [
     "grants",
     "connection_routes",
     "hook_secrets",
+    "audit",
 ];
 
 /// The state of the database.

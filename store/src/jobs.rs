@@ -9,7 +9,7 @@ use sync::state::{JobTask, NewJob};
 use crate::column::{all, count, failed, get, id, json, optional_json, word};
 use crate::dialect::NEXT_DUE;
 use crate::sql::{self, QueryBuilder, Row, Target};
-use crate::{Page, Paging, SqliteStore, consent, freshness, idempotency, outbound, queue};
+use crate::{Page, Paging, SqliteStore, audit, consent, freshness, idempotency, outbound, queue};
 
 /// How long an ended job can be looked up.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
@@ -217,8 +217,8 @@ impl SqliteStore {
         Ok(cancelled)
     }
 
-    /// Forgets jobs that ended a week ago (an hour ago where they found nothing to do), webhooks that ended three days ago, and idempotency keys that have served
-    /// their time.
+    /// Forgets jobs that ended a week ago (an hour ago where they found nothing to do), webhooks that ended three days ago,
+    /// lines of the audit after thirteen months, and idempotency keys and consents that have served their time.
     ///
     /// # Errors
     /// When the database fails.
@@ -230,6 +230,7 @@ impl SqliteStore {
         consent::sweep(&mut write, now_ms).await?;
         outbound::sweep(&mut write, now_ms).await?;
         freshness::sweep(&mut write, now_ms).await?;
+        audit::sweep(&mut write, now_ms).await?;
         write.commit().await?;
         self.sweep_inbox(now_ms).await?;
         Ok(())

@@ -1,16 +1,25 @@
 //! API keys: who acts in an organization. Only the SHA-256 of a secret is stored.
 
 use model::{ApiKeyId, OrganizationId};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync::ports::StoreError;
 
 use crate::SqliteStore;
-use crate::column::{all, failed, get, id, refused};
+use crate::column::{all, document, failed, get, id, json, refused};
 use crate::seal::to_hex;
 use crate::sql::{self, Row};
 
 /// How exactly the last use of a key is known; a write per request would be too much.
 const USE_GRAIN_MS: i64 = 60_000;
+
+/// What a key may do beyond what every key may: read and change its organization's own things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPermission {
+    /// Call vendors in their own words with the credentials of connections.
+    Passthrough,
+}
 
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +32,8 @@ pub struct ApiKey {
     pub name: String,
     /// The first characters of the secret, so that a person can tell keys apart.
     pub prefix: String,
+    /// What it may do besides.
+    pub permissions: Vec<KeyPermission>,
     /// Epoch milliseconds.
     pub created_at: i64,
     /// When it was last used, to the minute; epoch milliseconds.
@@ -41,6 +52,7 @@ fn read(row: &Row) -> Result<ApiKey, StoreError> {
         organization: id(row, "organization_id")?,
         name: get(row, "name")?,
         prefix: get(row, "prefix")?,
+        permissions: json(row, "permissions")?,
         created_at: get(row, "created_at")?,
         last_used_at: get(row, "last_used_at")?,
         revoked_at: get(row, "revoked_at")?,
@@ -57,13 +69,14 @@ impl SqliteStore {
         let mut write = self.write().await?;
         sql::query(
             "INSERT INTO api_keys
-                (organization_id, id, name, prefix, secret_sha256, created_at, last_used_at, revoked_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                (organization_id, id, name, prefix, permissions, secret_sha256, created_at, last_used_at, revoked_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(key.organization.as_str())
         .bind(key.id.as_str())
         .bind(&key.name)
         .bind(&key.prefix)
+        .bind(document(&key.permissions)?)
         .bind(hash(secret))
         .bind(key.created_at)
         .bind(key.last_used_at)
@@ -78,7 +91,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn find_api_key(&self, secret: &str) -> Result<Option<(OrganizationId, ApiKeyId)>, StoreError> {
+    pub async fn find_api_key(&self, secret: &str) -> Result<Option<ApiKey>, StoreError> {
         // Looked up by its hash: how long the look-up takes tells nothing of the secret.
         let row = sql::query("SELECT * FROM api_keys WHERE secret_sha256 = $1 AND revoked_at IS NULL")
             .bind(hash(secret))
@@ -100,7 +113,7 @@ impl SqliteStore {
                 .map_err(failed)?;
             write.commit().await?;
         }
-        Ok(Some((key.organization, key.id)))
+        Ok(Some(key))
     }
 
     /// Whether a key still opens anything.

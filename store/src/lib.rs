@@ -3,6 +3,7 @@
 //! [`SqlStore`] implements [`sync::ports::Store`] and [`sync::ports::Jobs`] for the engine, and carries what the
 //! hub needs beyond them, one file per resource. Every query takes the organization first.
 
+mod audit;
 mod backup;
 mod batch;
 mod bells;
@@ -53,6 +54,7 @@ mod sql;
 mod watch;
 mod write;
 
+pub use audit::{AuditEnd, AuditFilter, AuditLine};
 pub use backup::{BackupError, Restored};
 pub use changes::{Change, ChangeFilter, FeedHead};
 pub use conflicts::ConflictFilter;
@@ -68,7 +70,7 @@ pub use hooks::{HookOwner, HookSecret, HookTarget, ProviderApp};
 pub use idempotency::IdempotencyClaim;
 pub use inbox::{INBOUND_KEPT_MS, InboxDepth, NewInbound, PARKED_MS, Receipt};
 pub use jobs::{Job, JobFilter, JobState};
-pub use keys::ApiKey;
+pub use keys::{ApiKey, KeyPermission};
 pub use links::LinkFilter;
 pub use open::{Durability, OpenError, OpenMode, Options, SqlStore};
 pub use organizations::Organization;

@@ -4,6 +4,8 @@
 
 #[path = "queries/accounts.rs"]
 mod accounts;
+#[path = "queries/audit.rs"]
+mod audit;
 #[path = "queries/background.rs"]
 mod background;
 #[path = "queries/bench.rs"]

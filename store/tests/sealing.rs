@@ -102,6 +102,7 @@ async fn no_secret_stands_in_any_file_in_plain() {
         organization: connection.organization.clone(),
         name: "laptop".to_owned(),
         prefix: "ck_1".to_owned(),
+        permissions: Vec::new(),
         created_at: 0,
         last_used_at: None,
         revoked_at: None,

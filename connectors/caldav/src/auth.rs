@@ -5,7 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_sdk::oauth::OAuth2;
 use connector_sdk::{Account, Auth, AuthScheme, Context, Credentials, Error, ErrorKind};
-use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 #[derive(Debug)]
 pub(crate) struct CaldavAuth;
@@ -32,6 +33,12 @@ impl Auth for CaldavAuth {
     async fn refresh(&self, _ctx: &Context) -> Result<Option<Credentials>, Error> {
         Ok(None)
     }
+}
+
+/// Puts name and password, or the token, onto a request.
+pub(crate) fn sign(credentials: &Credentials, headers: &mut HeaderMap) -> Result<(), Error> {
+    headers.insert(AUTHORIZATION, authorization(credentials, "sign")?);
+    Ok(())
 }
 
 /// The `Authorization` header: the token when there is one, else name and password.

@@ -18,12 +18,12 @@ mod scheduling;
 mod xml;
 
 use connector_sdk::{
-    Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Pull, Push,
-    RemoteCollection, SeriesModel, WebhookProof, Webhooks,
+    Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Passthrough, Pull,
+    Push, RemoteCollection, SeriesModel, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
 
-use crate::auth::CaldavAuth;
+use crate::auth::{CaldavAuth, sign};
 use crate::free_busy::CaldavActions;
 use crate::pull::CaldavPull;
 use crate::push::CaldavPush;
@@ -38,6 +38,24 @@ static INFO: ConnectorInfo = ConnectorInfo {
         timeout_ms: 60_000,
         max_response_bytes: 64 << 20,
     },
+    passthrough: Some(Passthrough {
+        origins: &[],
+        // COPY, MOVE and LOCK are left out: their headers name addresses of their own (RFC 4918, 10.3 and 10.4).
+        methods: &[
+            "GET",
+            "HEAD",
+            "OPTIONS",
+            "PUT",
+            "DELETE",
+            "POST",
+            "PROPFIND",
+            "PROPPATCH",
+            "REPORT",
+            "MKCOL",
+            "MKCALENDAR",
+        ],
+        sign,
+    }),
     docs_url: "https://www.rfc-editor.org/rfc/rfc4791",
 };
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::auth::bearer;
 use crate::errors::{is_error, parse_error};
 
 /// "No notifications are sent": on every write and delete, whatever the vendor's default is.
@@ -108,7 +109,7 @@ impl<'a> Api<'a> {
         body: Bytes,
         idempotent: bool,
     ) -> Result<HttpResponse, Error> {
-        headers.insert(AUTHORIZATION, self.bearer()?);
+        headers.insert(AUTHORIZATION, bearer(&self.ctx.credentials, self.operation)?);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let request = HttpRequest {
             method,
@@ -124,20 +125,6 @@ impl<'a> Api<'a> {
         } else {
             Err(parse_error(self.operation, &response, None))
         }
-    }
-
-    /// A connection that was imported with a refresh token alone has no access token yet: the hub refreshes when it
-    /// is told so.
-    fn bearer(&self) -> Result<HeaderValue, Error> {
-        let token = self.ctx.credentials.get("access_token").unwrap_or_default();
-        let unusable = "there is no usable access token; it has to be renewed";
-        if token.is_empty() {
-            return Err(self.error(ErrorKind::Unauthorized, unusable));
-        }
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| self.error(ErrorKind::Unauthorized, unusable))?;
-        value.set_sensitive(true);
-        Ok(value)
     }
 
     /// <https://developers.google.com/workspace/calendar/api/guides/version-resources>

@@ -4,6 +4,8 @@
 use async_trait::async_trait;
 use connector_sdk::oauth::{ClientProof, OAuth2, Permission, refresh_by};
 use connector_sdk::{Account, Auth, AuthScheme, Context, Credentials, Error, ErrorKind};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use crate::api::Api;
@@ -97,4 +99,26 @@ impl Auth for GoogleConnector {
     async fn refresh(&self, ctx: &Context) -> Result<Option<Credentials>, Error> {
         refresh_by(ctx, &OAUTH2).await
     }
+}
+
+/// Puts the access token onto a request.
+pub(crate) fn sign(credentials: &Credentials, headers: &mut HeaderMap) -> Result<(), Error> {
+    headers.insert(AUTHORIZATION, bearer(credentials, "sign")?);
+    Ok(())
+}
+
+/// The `Authorization` header. A connection that was imported with a refresh token alone has no access token yet: the hub
+/// refreshes when it is told so.
+pub(crate) fn bearer(credentials: &Credentials, operation: &'static str) -> Result<HeaderValue, Error> {
+    let token = credentials.get("access_token").unwrap_or_default();
+    let unusable = || {
+        let message = "there is no usable access token; it has to be renewed";
+        Error::new(ErrorKind::Unauthorized, operation, message)
+    };
+    if token.is_empty() {
+        return Err(unusable());
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    Ok(value)
 }

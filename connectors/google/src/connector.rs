@@ -1,10 +1,12 @@
 //! What the connector is and can do.
 
 use connector_sdk::{
-    Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Pull, Push,
-    RemoteCollection, SeriesModel, WebhookProof, Webhooks,
+    Actions, Auth, Capability, Conditional, Connector, ConnectorInfo, Limits, Notifies, Passthrough, Pull,
+    Push, RemoteCollection, SeriesModel, WebhookProof, Webhooks,
 };
 use model::{Content, Kind};
+
+use crate::auth::sign;
 
 /// The zone of a calendar that names none.
 const DEFAULT_ZONE: &str = "UTC";
@@ -20,6 +22,12 @@ static INFO: ConnectorInfo = ConnectorInfo {
         timeout_ms: 60_000,
         max_response_bytes: 64 << 20,
     },
+    passthrough: Some(Passthrough {
+        // All of the calendar's API is beneath one address.
+        origins: &[],
+        methods: &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        sign,
+    }),
     docs_url: "https://developers.google.com/workspace/calendar/api/v3/reference",
 };
 

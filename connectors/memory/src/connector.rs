@@ -52,6 +52,7 @@ impl MemoryConnector {
                     timeout_ms: 1_000,
                     max_response_bytes: 64 << 20,
                 },
+                passthrough: None,
                 docs_url: "docs/specs/connector.md",
             },
             provider,

@@ -10,6 +10,7 @@ use crate::capability::Capability;
 use crate::collection::RemoteCollection;
 use crate::context::Context;
 use crate::error::Error;
+use crate::passthrough::Passthrough;
 use crate::pull::Pull;
 use crate::push::Push;
 use crate::webhooks::Webhooks;
@@ -27,6 +28,8 @@ pub struct ConnectorInfo {
     pub default_base_url: Option<&'static str>,
     /// What the vendor allows.
     pub limits: Limits,
+    /// What calls in the vendor's own words may do; `None` where it speaks no HTTP.
+    pub passthrough: Option<Passthrough>,
     /// The vendor's documentation.
     pub docs_url: &'static str,
 }

@@ -143,6 +143,17 @@ impl NetworkTransport {
     }
 }
 
+impl NetworkTransport {
+    /// The same, reading at most so much of an answer.
+    #[must_use]
+    pub fn reading_at_most(&self, bytes: usize) -> Self {
+        Self {
+            client: self.client.clone(),
+            max_response_bytes: self.max_response_bytes.min(bytes),
+        }
+    }
+}
+
 #[async_trait]
 impl HttpTransport for NetworkTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod http;
 pub mod layers;
 pub mod oauth;
+pub mod passthrough;
 pub mod pull;
 pub mod push;
 pub mod signature;
@@ -31,6 +32,7 @@ pub use credentials::{AuthScheme, Credentials};
 pub use error::{Error, ErrorKind, Retry};
 pub use http::{HttpRequest, HttpResponse, HttpTransport};
 pub use mapping::FieldSupport;
+pub use passthrough::Passthrough;
 pub use pull::{Change, Coverage, Cursor, Known, Listing, Page, Pull, PullRequest, RemoteObject, SeriesPart};
 pub use push::{Action, Applied, Push, Target, Write};
 pub use webhooks::{

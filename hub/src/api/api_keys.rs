@@ -4,13 +4,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use model::ApiKeyId;
 use serde::{Deserialize, Serialize};
-use store::ApiKey;
+use store::{ApiKey, KeyPermission};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::envelope::{List, created, moment};
-use super::error::{ApiError, Failures};
+use super::error::{ApiError, Code, Failures};
 use super::extract::{Body, Caller, Id};
 use crate::keys;
 use crate::state::AppState;
@@ -22,12 +22,39 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(revoke))
 }
 
+/// What a key may do besides what every key may: read and change its organization's own things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Call vendors in their own words with the credentials of connections: `/v1/passthrough`.
+    Passthrough,
+}
+
+impl From<Permission> for KeyPermission {
+    fn from(permission: Permission) -> Self {
+        match permission {
+            Permission::Passthrough => Self::Passthrough,
+        }
+    }
+}
+
+impl From<KeyPermission> for Permission {
+    fn from(permission: KeyPermission) -> Self {
+        match permission {
+            KeyPermission::Passthrough => Self::Passthrough,
+        }
+    }
+}
+
 /// A new key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyIn {
     /// Its name for people: who or what uses it.
     pub name: String,
+    /// What it may do besides what every key may; nothing unless said. A key gives only what it has itself.
+    #[serde(default)]
+    pub permissions: Vec<Permission>,
 }
 
 /// A key without its secret.
@@ -39,6 +66,8 @@ pub struct ApiKeyOut {
     pub name: String,
     /// How its secret begins.
     pub prefix: String,
+    /// What it may do besides what every key may.
+    pub permissions: Vec<Permission>,
     /// When it was made.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -67,6 +96,7 @@ impl From<ApiKey> for ApiKeyOut {
             id: key.id,
             name: key.name,
             prefix: key.prefix,
+            permissions: key.permissions.into_iter().map(Permission::from).collect(),
             created_at: moment(key.created_at),
             last_used_at: key.last_used_at.map(moment),
             revoked_at: key.revoked_at.map(moment),
@@ -92,8 +122,19 @@ async fn create(caller: Caller, body: Body<ApiKeyIn>) -> Result<Response, ApiErr
         let problem = format!("must have 1 to {} bytes", keys::LONGEST_NAME);
         return Err(ApiError::invalid_field("name", &problem));
     }
+    let mut permissions: Vec<KeyPermission> = Vec::new();
+    for wanted in body.value.permissions.into_iter().map(KeyPermission::from) {
+        if !caller.may(wanted) {
+            let message = "a key gives only what it may itself; `concord key create` on the server makes one that may more";
+            return Err(ApiError::new(Code::Forbidden, message));
+        }
+        if !permissions.contains(&wanted) {
+            permissions.push(wanted);
+        }
+    }
     let state = caller.state();
-    let fresh = keys::Fresh::make(caller.organization.clone(), name, state.clock(), state.entropy());
+    let organization = caller.organization.clone();
+    let fresh = keys::Fresh::make(organization, name, permissions, state.clock(), state.entropy());
     caller.store().create_api_key(&fresh.key, &fresh.secret).await?;
     tracing::info!(key = %fresh.key.id, by = %caller.key, "api key made");
     let location = format!("/v1/api-keys/{}", fresh.key.id);

@@ -31,6 +31,8 @@ pub struct ConnectorOut {
     pub auth: Value,
     /// What people can be asked for, where accounts are connected by signing in at the vendor; null where they are not.
     pub permissions: Option<Vec<PermissionOut>>,
+    /// What calls in the vendor's own words may do; null where it takes none.
+    pub passthrough: Option<PassthroughOut>,
     /// What the hub can do, per kind.
     pub kinds: Vec<KindOut>,
     /// The vendor's documentation.
@@ -48,6 +50,15 @@ pub struct PermissionOut {
     pub scopes: &'static [&'static str],
     /// Whether no connection is of use without it.
     pub required: bool,
+}
+
+/// What calls in the vendor's own words may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PassthroughOut {
+    /// Where they may go besides the connection's own host, for connections at the vendor's usual address.
+    pub origins: &'static [&'static str],
+    /// The methods that are taken.
+    pub methods: &'static [&'static str],
 }
 
 /// What the hub can do with a kind.
@@ -98,6 +109,10 @@ impl ConnectorOut {
                         required: permission.required,
                     })
                     .collect()
+            }),
+            passthrough: info.passthrough.map(|declared| PassthroughOut {
+                origins: declared.origins,
+                methods: declared.methods,
             }),
             kinds: kinds.collect(),
             docs_url: info.docs_url,

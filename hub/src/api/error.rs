@@ -51,6 +51,7 @@ codes! {
     WrongType = "wrong_type", UNPROCESSABLE_ENTITY, "A field of the body has a value of the wrong type. `details.path` says which.";
     InvalidField = "invalid_field", UNPROCESSABLE_ENTITY, "A field of the body has a value that is not allowed. `details.path` says which.";
     Unauthorized = "unauthorized", UNAUTHORIZED, "No API key came with the request, or one that is not known. Send `Authorization: Bearer ck_...`.";
+    Forbidden = "forbidden", FORBIDDEN, "This API key may not do that: it lacks a permission. `/v1/api-keys` shows what keys may.";
     NotFound = "not_found", NOT_FOUND, "There is no such thing, or it is not yours.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The address exists, the method does not. The header `Allow` lists those that do.";
     NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "The header `Accept` allows no form that this address can answer in.";
@@ -60,9 +61,11 @@ codes! {
     VersionMismatch = "version_mismatch", PRECONDITION_FAILED, "The record changed since the version in `If-Match`. `details` holds the present version and what changed.";
     BadSignature = "bad_signature", UNAUTHORIZED, "A webhook's delivery is not proven to be the provider's, or there is no such address. Nothing was stored.";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The body did not arrive in time, or broke off. Nothing was stored; send it again.";
-    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is larger than this address takes: 1 MiB, or what a provider's webhooks may bring.";
+    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is larger than this address takes: 1 MiB, 8 MiB of a call at a vendor, or what a provider's webhooks may bring.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON. Send `Content-Type: application/json`.";
     TooManyStreams = "too_many_streams", TOO_MANY_REQUESTS, "Your organization follows its changes over as many streams as it may (1,000 on one server). End one, or let clients share one.";
+    CallRefused = "call_refused", FORBIDDEN, "A call at a vendor in its own words would go to a host, by a path or with a method that is not let through. Nothing was sent.";
+    TooManyCalls = "too_many_calls", TOO_MANY_REQUESTS, "So many calls at a vendor in its own words are under way as may be at once (4 for a connection, 64 on one server). Nothing was sent; send it again in a moment.";
     ReadOnly = "read_only", FORBIDDEN, "The collection or the field cannot be written with this connection.";
     ProviderUnreachable = "provider_unreachable", UNPROCESSABLE_ENTITY, "The provider's address does not answer. Check the address and the network.";
     ProviderCertificate = "provider_certificate", UNPROCESSABLE_ENTITY, "The provider's TLS certificate has expired or is not trusted; nothing was sent. For a private authority set `extra_roots_file`.";

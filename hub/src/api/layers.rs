@@ -26,6 +26,10 @@ pub(crate) fn request_id(extensions: &Extensions) -> Option<&str> {
     extensions.get::<RequestId>().map(|id| id.0.as_str())
 }
 
+/// An answer that is a vendor's own: nothing of it is put into our envelope.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PassedOn;
+
 /// Outermost: gives the request its id and writes every failure into the envelope.
 pub(super) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = given_id(request.headers()).unwrap_or_else(|| {
@@ -34,10 +38,11 @@ pub(super) async fn finish(State(state): State<AppState>, mut request: Request, 
     });
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).await;
+    let vendors = response.extensions_mut().remove::<PassedOn>().is_some();
     let failure = response
         .extensions_mut()
         .remove::<ApiError>()
-        .or_else(|| foreign(&response));
+        .or_else(|| foreign(&response).filter(|_| !vendors));
     if let Some(failure) = failure {
         response = enveloped(response, failure, &id);
     }
@@ -145,8 +150,11 @@ pub(super) fn span(request: &Request) -> Span {
     )
 }
 
-/// The path of a connect link is its secret.
+/// The path of a connect link is its secret, and vendors' paths hold people's addresses.
 fn loggable(path: &str) -> &str {
+    if path.starts_with("/v1/passthrough/") {
+        return "/v1/passthrough/...";
+    }
     match path.strip_prefix("/connect/") {
         Some(rest) if !rest.starts_with("repair/") => "/connect/...",
         Some(_) | None => path,

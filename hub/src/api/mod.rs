@@ -3,6 +3,7 @@
 
 pub mod api_keys;
 mod app_clients;
+pub mod audit;
 pub mod calendars;
 pub mod changes;
 pub mod conflicts;
@@ -25,6 +26,7 @@ mod layers;
 pub mod links;
 pub mod mirrors;
 pub mod occurrences;
+pub mod passthrough;
 pub mod provider_apps;
 pub mod quarantine;
 pub mod records;
@@ -75,6 +77,7 @@ fn resources() -> OpenApiRouter<AppState> {
         .merge(provider_apps::router())
         .merge(webhook::router())
         .merge(api_keys::router())
+        .merge(audit::router())
         .merge(connectors::router())
         .merge(health::router())
 }
@@ -88,12 +91,13 @@ fn streams() -> OpenApiRouter<AppState> {
 pub fn router(state: AppState) -> Router {
     let (resources, openapi) = resources().split_for_parts();
     let (streams, of_streams) = streams().split_for_parts();
-    let openapi = openapi.merge_from(of_streams);
+    let openapi = openapi.merge_from(of_streams).merge_from(passthrough::document());
     let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
     resources
         .route_layer(TimeoutLayer::with_status_code(status, ANSWER_TIMEOUT))
         .merge(streams)
         .route_layer(from_fn(layers::acceptable))
+        .merge(passthrough::router())
         .merge(root::router())
         .merge(webhooks::router())
         .merge(consent::router())
@@ -118,7 +122,7 @@ pub fn router(state: AppState) -> Router {
 pub fn openapi() -> OpenApi {
     let (_, openapi) = resources().split_for_parts();
     let (_, of_streams) = streams().split_for_parts();
-    openapi.merge_from(of_streams)
+    openapi.merge_from(of_streams).merge_from(passthrough::document())
 }
 
 fn document() -> OpenApi {

@@ -1,7 +1,7 @@
 //! `concord key create`: the way in when no key is at hand. It opens the database beside a running server.
 
 use connector_sdk::SystemClock;
-use store::{OpenMode, Organization, SqliteStore};
+use store::{KeyPermission, OpenMode, Organization, SqliteStore};
 
 use super::database_failed;
 use super::terminal::Terminal;
@@ -15,6 +15,7 @@ pub(super) async fn create(
     config: &Config,
     name: &str,
     organization: Option<&str>,
+    permissions: &[KeyPermission],
     terminal: &mut Terminal,
 ) -> anyhow::Result<()> {
     let name = name.trim();
@@ -27,6 +28,7 @@ pub(super) async fn create(
     let fresh = Fresh::make(
         organization.id.clone(),
         name.to_owned(),
+        permissions.to_vec(),
         &SystemClock,
         &SystemEntropy,
     );

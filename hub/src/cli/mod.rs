@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use store::KeyPermission;
 
 use crate::config::{Config, Environment};
 use crate::failure::Failure;
@@ -94,6 +95,9 @@ enum KeyCommand {
         /// The organization by id or name; a name that is new makes a new one. Unless said: the oldest.
         #[arg(long)]
         organization: Option<String>,
+        /// With it vendors may be called in their own words, with the credentials of connections.
+        #[arg(long)]
+        allow_passthrough: bool,
     },
     /// Replace the master key that seals credentials, beside running servers too. Run it again to go on where it ended.
     Rotate,
@@ -144,8 +148,20 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> anyhow::Result<ExitCod
                 backup::restore(&config()?, file, *replace, terminal).await?;
             }
             Command::Key {
-                command: KeyCommand::Create { name, organization },
-            } => keys::create(&config()?, name, organization.as_deref(), terminal).await?,
+                command:
+                    KeyCommand::Create {
+                        name,
+                        organization,
+                        allow_passthrough,
+                    },
+            } => {
+                let permissions: &[KeyPermission] = if *allow_passthrough {
+                    &[KeyPermission::Passthrough]
+                } else {
+                    &[]
+                };
+                keys::create(&config()?, name, organization.as_deref(), permissions, terminal).await?;
+            }
             Command::Key {
                 command: KeyCommand::Rotate,
             } => rotate::rotate(&config()?, terminal).await?,

@@ -183,7 +183,8 @@ async fn key(server: &Server, path: &Path) -> Result<String, Failure> {
                     "delete the demo's folder to start afresh",
                 )
             })?;
-            let fresh = Fresh::make(organization.id, "demo".to_owned(), &SystemClock, &SystemEntropy);
+            let name = "demo".to_owned();
+            let fresh = Fresh::make(organization.id, name, Vec::new(), &SystemClock, &SystemEntropy);
             store
                 .create_api_key(&fresh.key, &fresh.secret)
                 .await

@@ -2,6 +2,7 @@
 //! of their end.
 
 mod bearer;
+mod calls;
 mod renewal;
 
 use std::collections::HashMap;
@@ -19,12 +20,15 @@ use serde_json::{Map, Value};
 use store::{Held, SqliteStore};
 use sync::ports::{Provider, Providers};
 use sync::state::Connection;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::egress::{Guard, GuardedTransport};
 use crate::redis::Budgets;
+
+pub use calls::CallPermit;
 
 use bearer::Renewing;
 use renewal::{Renewals, Subject};
@@ -43,6 +47,8 @@ pub struct ProviderPool {
     guard: Option<Guard>,
     /// Where nodes share the vendors' rates.
     shared: Option<Budgets>,
+    /// Places for calls in vendors' own words.
+    calls: Arc<Semaphore>,
 }
 
 /// A connector with the transport that all its connections share.
@@ -56,6 +62,8 @@ struct Kept {
     budget: Option<Arc<dyn Budget>>,
     /// Held while credentials are renewed.
     renewing: Arc<tokio::sync::Mutex<()>>,
+    /// Places for calls in the vendor's own words.
+    calls: Arc<Semaphore>,
 }
 
 impl ProviderPool {
@@ -95,6 +103,7 @@ impl ProviderPool {
             open: Mutex::default(),
             guard,
             shared: None,
+            calls: calls::of_all(),
         })
     }
 
@@ -169,6 +178,7 @@ impl ProviderPool {
             Arc::new(Kept {
                 budget: self.budget(service, connection),
                 renewing: Arc::default(),
+                calls: calls::of_a_connection(),
             })
         };
         Arc::clone(self.lock().entry(connection.clone()).or_insert_with(fresh))
@@ -187,10 +197,10 @@ impl ProviderPool {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn layered(&self, service: &Service, budget: Option<Arc<dyn Budget>>) -> Box<dyn HttpTransport> {
+    fn layered(&self, network: NetworkTransport, budget: Option<Arc<dyn Budget>>) -> Box<dyn HttpTransport> {
         let network: Box<dyn HttpTransport> = match budget {
-            Some(budget) => Box::new(RateLimit::new(service.transport.clone(), budget)),
-            None => Box::new(service.transport.clone()),
+            Some(budget) => Box::new(RateLimit::new(network, budget)),
+            None => Box::new(network),
         };
         Box::new(RetryIdempotent::new(network, Arc::clone(&self.clock)))
     }
@@ -220,11 +230,13 @@ impl ProviderPool {
         })
     }
 
-    /// A connection and how its credentials are renewed; its transport renews nothing by itself.
-    fn subject(&self, connection: &Connection, held: &Held) -> Result<Subject, Error> {
+    /// A connection and how its credentials are renewed; its transport renews nothing by itself, and reads at most so much
+    /// of an answer.
+    fn subject(&self, connection: &Connection, held: &Held, reads: usize) -> Result<Subject, Error> {
         let service = self.service(&connection.provider)?;
         let kept = self.kept(service, &connection.id);
-        let transport = self.layered(service, kept.budget.clone());
+        let network = service.transport.reading_at_most(reads);
+        let transport = self.layered(network, kept.budget.clone());
         let credentials = held.credentials.clone();
         let provider = self.context(service, transport, &connection.config, credentials)?;
         Ok(Subject {
@@ -255,8 +267,24 @@ impl ProviderPool {
 #[async_trait]
 impl Providers for ProviderPool {
     async fn open(&self, connection: &Connection) -> Result<Provider, Error> {
+        self.open_reading(connection, usize::MAX).await
+    }
+
+    async fn reopen(&self, connection: &Connection, refused: &Provider) -> Result<Provider, Error> {
         let mut held = self.renewals.held(connection).await?;
-        let subject = self.subject(connection, &held)?;
+        let subject = self.subject(connection, &held, usize::MAX)?;
+        if held.credentials.is_same_as(&refused.ctx.credentials) {
+            held = self.renewals.renew(&subject, held.generation).await?;
+        }
+        Ok(self.provider(subject, &held))
+    }
+}
+
+impl ProviderPool {
+    /// Opens a connection; its transport reads at most so much of an answer, and never more than its connector allows.
+    async fn open_reading(&self, connection: &Connection, reads: usize) -> Result<Provider, Error> {
+        let mut held = self.renewals.held(connection).await?;
+        let subject = self.subject(connection, &held, reads)?;
         if let Some(reason) = held.refused {
             return Err(Error::new(ErrorKind::Unauthorized, OPERATION, reason));
         }
@@ -269,15 +297,6 @@ impl Providers for ProviderPool {
                     tracing::warn!(%error, connection = %connection.id, "credentials could not be renewed ahead of their end");
                 }
             }
-        }
-        Ok(self.provider(subject, &held))
-    }
-
-    async fn reopen(&self, connection: &Connection, refused: &Provider) -> Result<Provider, Error> {
-        let mut held = self.renewals.held(connection).await?;
-        let subject = self.subject(connection, &held)?;
-        if held.credentials.is_same_as(&refused.ctx.credentials) {
-            held = self.renewals.renew(&subject, held.generation).await?;
         }
         Ok(self.provider(subject, &held))
     }

@@ -23,6 +23,7 @@ mod linking;
 mod links;
 mod mirrors;
 mod outbound;
+mod passthrough;
 mod process;
 mod renewal;
 mod rotation;

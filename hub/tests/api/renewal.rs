@@ -133,6 +133,7 @@ async fn stage(refuses: bool) -> Stage {
             timeout_ms: 1_000,
             max_response_bytes: 1 << 20,
         },
+        passthrough: None,
         docs_url: "",
     };
     let connector = Arc::new(Counting {

@@ -107,6 +107,7 @@ impl TestServer {
         let fresh = Fresh::make(
             organization.id,
             "another's key".to_owned(),
+            vec![store::KeyPermission::Passthrough],
             &SystemClock,
             &SystemEntropy,
         );

@@ -176,6 +176,18 @@ async fn put_delivery(server: &TestServer) {
 
 /// The path with ids of the first tenant's own objects in it.
 async fn with_real_ids(server: &TestServer, path: &str) -> String {
+    if path == "/v1/passthrough/{id}/{path}" {
+        let connections = server.get("/v1/connections").await.data();
+        let calendars = server.get("/v1/calendars").await.data();
+        let mut remotes = calendars
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|each| each["remote_id"].as_str().unwrap());
+        let work = remotes.find(|remote| remote.ends_with("/work/")).unwrap();
+        let connection = connections[0]["id"].as_str().unwrap();
+        return format!("/v1/passthrough/{connection}{work}series.ics");
+    }
     let (list, _) = path
         .split_once("/{id}")
         .unwrap_or_else(|| panic!("what does {path} name?"));

@@ -13,6 +13,7 @@ mod bad_servers;
 mod hub;
 mod kill;
 mod mirror;
+mod passthrough;
 mod radicale;
 mod scene;
 

@@ -193,7 +193,13 @@ impl Scene {
         let store = self.server.state().unscoped_store();
         let organization = hub::server::new_organization("another", &SystemClock, &SystemEntropy);
         store.create_organization(&organization).await.unwrap();
-        let fresh = hub::keys::Fresh::make(organization.id, "key".to_owned(), &SystemClock, &SystemEntropy);
+        let fresh = hub::keys::Fresh::make(
+            organization.id,
+            "key".to_owned(),
+            Vec::new(),
+            &SystemClock,
+            &SystemEntropy,
+        );
         store.create_api_key(&fresh.key, &fresh.secret).await.unwrap();
         fresh.secret
     }

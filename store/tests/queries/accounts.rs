@@ -2,7 +2,7 @@
 
 use model::{ApiKeyId, ConnectionId, OrganizationId};
 use serde_json::json;
-use store::{ApiKey, ChangeFilter, ConnectionPatch, JobState, Organization, Paging};
+use store::{ApiKey, ChangeFilter, ConnectionPatch, JobState, KeyPermission, Organization, Paging};
 use sync::history::{Cause, HistoryAction};
 use sync::ports::{Effect, Jobs, Store, StoreError};
 use sync::state::{FeedAction, Health, Origin};
@@ -43,6 +43,7 @@ async fn a_key_is_found_by_its_secret_until_it_is_revoked() {
         organization: organization.id.clone(),
         name: "laptop".to_owned(),
         prefix: "ck_ab".to_owned(),
+        permissions: vec![KeyPermission::Passthrough],
         created_at: START_MS,
         last_used_at: None,
         revoked_at: None,
@@ -54,7 +55,7 @@ async fn a_key_is_found_by_its_secret_until_it_is_revoked() {
         std::slice::from_ref(&key)
     );
     let found = bench.store.find_api_key("ck_ab-secret").await.unwrap();
-    assert_eq!(found, Some((organization.id.clone(), key.id.clone())));
+    assert_eq!(found, Some(key.clone()));
     let used = bench.store.api_keys(&organization.id).await.unwrap().remove(0);
     assert_eq!(used.last_used_at, Some(START_MS));
     let stranger = OrganizationId::new(2, 2);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap fails the test")]
 
 mod accounts;
+mod audit;
 mod background;
 mod bench;
 mod brought;

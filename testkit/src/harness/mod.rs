@@ -7,6 +7,7 @@ pub mod process;
 pub mod proxy;
 pub mod radicale;
 mod redis;
+pub mod sqlite;
 pub mod tls;
 mod wait;
 

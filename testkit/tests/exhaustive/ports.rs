@@ -316,6 +316,7 @@ static INFO: ConnectorInfo = ConnectorInfo {
         timeout_ms: 1_000,
         max_response_bytes: 1 << 20,
     },
+    passthrough: None,
     docs_url: "docs/specs/connector.md",
 };
 

@@ -386,7 +386,7 @@ fn merged(mut config: Map<String, Value>, patch: Map<String, Value>) -> Map<Stri
 }
 
 /// A connection that someone paused does nothing until it is awake again.
-fn awake(connection: &Connection) -> Result<(), ApiError> {
+pub(in crate::api) fn awake(connection: &Connection) -> Result<(), ApiError> {
     if connection.health == Health::Paused {
         let message = "the connection is paused; send PATCH {\"paused\": false} first";
         return Err(ApiError::new(Code::Conflict, message));

@@ -34,7 +34,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(is_json);
-        let bytes = read(request.into_body()).await?;
+        let bytes = read(request.into_body(), MAX_BODY_BYTES).await?;
         if !declared {
             return Err(ApiError::new(
                 Code::UnsupportedMediaType,
@@ -54,8 +54,12 @@ fn is_json(content_type: &str) -> bool {
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read(body: HttpBody) -> Result<BytesMut, ApiError> {
-    let declared_too_large = body.size_hint().lower() > MAX_BODY_BYTES as u64;
+/// A body of at most so many bytes.
+///
+/// # Errors
+/// `payload_too_large`; `invalid_json` when it broke off.
+pub(crate) async fn read(body: HttpBody, max_bytes: usize) -> Result<BytesMut, ApiError> {
+    let declared_too_large = body.size_hint().lower() > max_bytes as u64;
     let mut kept = BytesMut::new();
     let mut seen = 0usize;
     let mut stream = body.into_data_stream();
@@ -66,16 +70,16 @@ async fn read(body: HttpBody) -> Result<BytesMut, ApiError> {
         if seen > MAX_DISCARDED_BYTES {
             break;
         }
-        if !declared_too_large && seen <= MAX_BODY_BYTES {
+        if !declared_too_large && seen <= max_bytes {
             kept.extend_from_slice(&piece);
         }
     }
-    if declared_too_large || seen > MAX_BODY_BYTES {
+    if declared_too_large || seen > max_bytes {
         return Err(ApiError::new(
             Code::PayloadTooLarge,
             format!(
                 "the body is larger than {} MiB; nothing was done",
-                MAX_BODY_BYTES >> 20
+                max_bytes >> 20
             ),
         ));
     }
@@ -191,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_unknown_length_is_cut_off_at_the_limit() {
         let endless = futures::stream::iter((0..64).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 16])));
-        let error = read(HttpBody::from_stream(endless)).await.unwrap_err();
+        let error = read(HttpBody::from_stream(endless), 1 << 20).await.unwrap_err();
         assert_eq!(error.code, Code::PayloadTooLarge);
     }
 }

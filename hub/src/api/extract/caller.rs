@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use model::{ApiKeyId, OrganizationId};
-use store::SqliteStore;
+use store::{KeyPermission, SqliteStore};
 use sync::engine::Engine;
 use sync::history::Cause;
 use sync::state::Origin;
@@ -20,6 +20,7 @@ pub struct Caller {
     pub organization: OrganizationId,
     /// The key.
     pub key: ApiKeyId,
+    permissions: Vec<KeyPermission>,
     request: Option<String>,
     state: AppState,
 }
@@ -35,6 +36,18 @@ impl Caller {
     #[must_use]
     pub const fn state(&self) -> &AppState {
         &self.state
+    }
+
+    /// Whether its key may do this besides what every key may.
+    #[must_use]
+    pub fn may(&self, permission: KeyPermission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub fn request(&self) -> Option<&str> {
+        self.request.as_deref()
     }
 
     /// The sync engine, for this request: the history of what it changes names the request and its key.
@@ -75,11 +88,12 @@ impl FromRequestParts<AppState> for Caller {
                 )
             })?;
         let found = state.unscoped_store().find_api_key(secret).await?;
-        let (organization, key) = found
+        let key = found
             .ok_or_else(|| ApiError::new(Code::Unauthorized, "this API key is not known, or was revoked"))?;
         Ok(Self {
-            organization,
-            key,
+            organization: key.organization,
+            key: key.id,
+            permissions: key.permissions,
             request,
             state: state.clone(),
         })

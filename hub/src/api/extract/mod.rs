@@ -7,6 +7,7 @@ mod header;
 mod id;
 mod params;
 
+pub(crate) use body::read as read_body;
 pub use body::{Body, MAX_BODY_BYTES};
 pub use caller::Caller;
 pub use header::{IdempotencyKey, IfMatch};

@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::feed::{Feed, Limits};
 use crate::keys::Fresh;
 use crate::outbound::{self, Dispatcher};
-use crate::providers::ProviderPool;
+use crate::providers::{ProviderPool, TOKEN_PATIENCE};
 use crate::redis::{self, Budgets, Nodes, Redis};
 use crate::state::{AppState, Parts, id_parts};
 use crate::traces::{self, Follow, Queue, Traces};
@@ -54,6 +54,8 @@ pub struct Make {
     pub inbox: Box<dyn FnOnce(SqlStore) -> Arc<dyn InboxPort> + Send>,
     /// How long a job stays a node's without a sign of life.
     pub lease: Duration,
+    /// Longest wait for a token endpoint's answer.
+    pub token_patience: Duration,
     /// Who is told of traces; what the environment says unless given.
     pub traces: Option<traces::Settings>,
 }
@@ -64,6 +66,7 @@ impl Default for Make {
             connectors: registry::connectors(),
             inbox: Box::new(|store| Arc::new(store)),
             lease: worker::LEASE,
+            token_patience: TOKEN_PATIENCE,
             traces: None,
         }
     }
@@ -124,7 +127,8 @@ impl Server {
         })?;
         let node = node_name(entropy.as_ref());
         let origin = origin(config, address);
-        let providers = Arc::new(providers.sharing(budgets).named(&node));
+        let providers = providers.sharing(budgets).named(&node);
+        let providers = Arc::new(providers.patient_for(make.token_patience));
         let engine = Engine::new(
             Arc::new(store.clone()),
             Arc::clone(&providers) as Arc<dyn sync::ports::Providers>,

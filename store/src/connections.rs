@@ -40,7 +40,8 @@ fn read(row: &Row) -> Result<Connection, StoreError> {
     })
 }
 
-/// What the engine says of a connection's health. A connection that someone paused stays paused.
+/// What the engine says of a connection's health. A connection that someone paused stays paused, and one whose credentials
+/// cannot be renewed for a reason that people have to put right is not well, however good the token still is.
 pub(crate) async fn set_health(
     write: &mut Write,
     organization: &OrganizationId,
@@ -50,8 +51,24 @@ pub(crate) async fn set_health(
 ) -> Result<(), StoreError> {
     let done = sql::query(
         "UPDATE connections
-         SET health_reason = CASE WHEN health = 'paused' THEN health_reason ELSE $1 END,
-             health = CASE WHEN health = 'paused' THEN health ELSE $2 END,
+         SET health_reason = CASE
+                WHEN health = 'paused' THEN health_reason
+                WHEN $2 = 'active' THEN (
+                    SELECT trouble FROM credentials c
+                    WHERE c.organization_id = connections.organization_id AND c.connection_id = connections.id
+                        AND c.purpose = 'credentials'
+                )
+                ELSE $1
+             END,
+             health = CASE
+                WHEN health = 'paused' THEN health
+                WHEN $2 = 'active' AND EXISTS (
+                    SELECT 1 FROM credentials c
+                    WHERE c.organization_id = connections.organization_id AND c.connection_id = connections.id
+                        AND c.purpose = 'credentials' AND c.trouble IS NOT NULL
+                ) THEN 'degraded'
+                ELSE $2
+             END,
              synced_at = COALESCE($3, synced_at), attempted_at = COALESCE($3, attempted_at)
          WHERE organization_id = $4 AND id = $5",
     )

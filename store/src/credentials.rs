@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::SqliteStore;
 use crate::column::{corrupt, failed, get, refused};
 use crate::seal::Sealed;
-use crate::sql::{self, Row};
+use crate::sql::{self, Row, Target};
 use crate::write::Write;
 
 /// What is sealed in these rows. Part of the associated data, so that values of different purposes cannot stand in
@@ -26,6 +26,25 @@ impl SqliteStore {
         organization: &OrganizationId,
         connection: &ConnectionId,
     ) -> Result<Option<Credentials>, StoreError> {
+        self.credentials_at(self.read(), organization, connection).await
+    }
+
+    /// The same, as they are in this transaction.
+    pub(crate) async fn credentials_in(
+        &self,
+        write: &mut Write,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+    ) -> Result<Option<Credentials>, StoreError> {
+        self.credentials_at(write.conn(), organization, connection).await
+    }
+
+    async fn credentials_at(
+        &self,
+        target: impl Into<Target<'_>>,
+        organization: &OrganizationId,
+        connection: &ConnectionId,
+    ) -> Result<Option<Credentials>, StoreError> {
         let row = sql::query(
             "SELECT key_id, nonce, sealed FROM credentials
              WHERE organization_id = $1 AND connection_id = $2 AND purpose = $3",
@@ -33,7 +52,7 @@ impl SqliteStore {
         .bind(organization.as_str())
         .bind(connection.as_str())
         .bind(PURPOSE)
-        .fetch_optional(self.read())
+        .fetch_optional(target)
         .await
         .map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
@@ -109,7 +128,7 @@ impl SqliteStore {
              SET key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed,
                  updated_at = excluded.updated_at, generation = credentials.generation + 1,
                  fence = credentials.fence + 1, holder = NULL, lease_until = NULL, refused = NULL,
-                 renew_after = NULL, doubtful = 0",
+                 renew_after = NULL, doubtful = 0, trouble = NULL",
         )
         .bind(organization.as_str())
         .bind(connection.as_str())

@@ -24,6 +24,8 @@ pub struct Held {
     pub refused: Option<String>,
     /// Until when nobody asks, epoch milliseconds: the vendor was in trouble.
     pub renew_after: Option<i64>,
+    /// Why they were not renewed when it was last tried, where only people can put that right.
+    pub trouble: Option<String>,
 }
 
 /// The right to renew one generation of credentials.
@@ -53,6 +55,8 @@ pub enum RenewalEnd<'a> {
         renew_after: i64,
         /// Whether the vendor may have given new ones all the same.
         doubtful: bool,
+        /// Why, where only people can put that right: the connection says so until the credentials are renewed.
+        trouble: Option<&'a str>,
     },
 }
 
@@ -67,7 +71,7 @@ impl SqliteStore {
         connection: &ConnectionId,
     ) -> Result<Option<Held>, StoreError> {
         let row = sql::query(
-            "SELECT key_id, nonce, sealed, generation, refused, renew_after FROM credentials
+            "SELECT key_id, nonce, sealed, generation, refused, renew_after, trouble FROM credentials
              WHERE organization_id = $1 AND connection_id = $2 AND purpose = $3",
         )
         .bind(organization.as_str())
@@ -82,6 +86,7 @@ impl SqliteStore {
             generation: get(&row, "generation")?,
             refused: get(&row, "refused")?,
             renew_after: get(&row, "renew_after")?,
+            trouble: get(&row, "trouble")?,
         }))
     }
 
@@ -154,11 +159,13 @@ impl SqliteStore {
             RenewalEnd::Failed {
                 renew_after,
                 doubtful,
+                trouble,
             } => {
+                let told = self.trouble_of(&mut write, organization, lease).await?;
                 sql::query(
                     "UPDATE credentials
                      SET holder = NULL, lease_until = NULL, renew_after = $1,
-                         doubtful = CASE WHEN $2 = 1 THEN 1 ELSE doubtful END
+                         doubtful = CASE WHEN $2 = 1 THEN 1 ELSE doubtful END, trouble = COALESCE($6, trouble)
                      WHERE organization_id = $3 AND connection_id = $4 AND purpose = $5",
                 )
                 .bind(renew_after)
@@ -166,9 +173,15 @@ impl SqliteStore {
                 .bind(organization.as_str())
                 .bind(lease.connection.as_str())
                 .bind(PURPOSE)
+                .bind(trouble)
                 .execute(write.conn())
                 .await
                 .map_err(failed)?;
+                // Said once, and not with each attempt.
+                if let Some(reason) = trouble.filter(|reason| told.as_deref() != Some(*reason)) {
+                    self.tell(&mut write, organization, lease, (Health::Degraded, reason))
+                        .await?;
+                }
             }
         }
         write.commit().await?;
@@ -198,6 +211,24 @@ impl SqliteStore {
         Ok(row.is_some())
     }
 
+    async fn trouble_of(
+        &self,
+        write: &mut Write,
+        organization: &OrganizationId,
+        lease: &RenewalLease,
+    ) -> Result<Option<String>, StoreError> {
+        let find = "SELECT trouble FROM credentials
+                    WHERE organization_id = $1 AND connection_id = $2 AND purpose = $3";
+        let row = sql::query(find)
+            .bind(organization.as_str())
+            .bind(lease.connection.as_str())
+            .bind(PURPOSE)
+            .fetch_one(write.conn())
+            .await
+            .map_err(failed)?;
+        get(&row, "trouble")
+    }
+
     async fn refuse(
         &self,
         write: &mut Write,
@@ -216,7 +247,19 @@ impl SqliteStore {
         .execute(write.conn())
         .await
         .map_err(failed)?;
-        let health = (Health::NeedsReauth, Some(reason));
+        self.tell(write, organization, lease, (Health::NeedsReauth, reason))
+            .await
+    }
+
+    /// Says with the connection's health, and in the feed, what keeps its credentials from being renewed.
+    async fn tell(
+        &self,
+        write: &mut Write,
+        organization: &OrganizationId,
+        lease: &RenewalLease,
+        (health, reason): (Health, &str),
+    ) -> Result<(), StoreError> {
+        let health = (health, Some(reason));
         connections::set_health(write, organization, &lease.connection, health, None).await?;
         let entry = connections::entry(
             FeedAction::Updated,

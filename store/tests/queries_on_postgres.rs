@@ -14,6 +14,8 @@ mod bench;
 mod brought;
 #[path = "queries/consent.rs"]
 mod consent;
+#[path = "queries/consent_twice.rs"]
+mod consent_twice;
 #[path = "queries/feed.rs"]
 mod feed;
 #[path = "queries/halfway.rs"]

@@ -89,6 +89,16 @@ impl Credentials {
         Self { secrets }
     }
 
+    /// These over others: what is not among these is kept of the others.
+    #[must_use]
+    pub fn over(&self, before: &Self) -> Self {
+        let new = |name: &String| self.secrets.iter().any(|(known, _)| known == name);
+        let kept = before.secrets.iter().filter(|(name, _)| !new(name));
+        Self {
+            secrets: kept.chain(&self.secrets).cloned().collect(),
+        }
+    }
+
     /// Whether both hold the same secrets.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {

@@ -64,6 +64,12 @@ pub struct OAuthOut {
     pub base_url: Option<String>,
 }
 
+/// Where a client's tokens and secret are sent, where that is not the vendor's usual address.
+pub(super) fn token_addresses(client: &AppClient) -> (Option<String>, Option<String>) {
+    let endpoints = &client.endpoints;
+    (endpoints.token_url.clone(), endpoints.revocation_url.clone())
+}
+
 /// What is stored of a client, checked. `before` is what is there.
 pub(super) fn checked(
     caller: &Caller,
@@ -72,6 +78,7 @@ pub(super) fn checked(
     before: Option<AppClient>,
 ) -> Result<AppClient, ApiError> {
     let connector = caller.state().providers().connector(provider);
+    let usual = connector.and_then(|connector| connector.info().default_base_url);
     let declared = connector
         .and_then(|connector| connector.auth().oauth2())
         .ok_or_else(|| {
@@ -113,19 +120,23 @@ pub(super) fn checked(
     if let Some(base_url) = &endpoints.base_url {
         check_address("base_url", base_url).map_err(wrong)?;
     }
-    let moves = |before: &AppClient| {
-        before.client_secret.is_some()
-            && (before.endpoints.token_url != endpoints.token_url
-                || before.endpoints.revocation_url != endpoints.revocation_url)
+    endpoints.check_unmixed(declared, usual).map_err(wrong)?;
+    let client = AppClient {
+        client_id,
+        client_secret: secret,
+        endpoints,
     };
-    if secret.is_none() && before.as_ref().is_some_and(moves) {
+    let moves = |before: &AppClient| {
+        before.client_secret.is_some() && token_addresses(before) != token_addresses(&client)
+    };
+    if client.client_secret.is_none() && before.as_ref().is_some_and(moves) {
         let problem = "has to be said again where the vendor's addresses change: it is sent to none that it was not given for";
         return Err(ApiError::invalid_field("oauth.client_secret", problem));
     }
+    let kept = || before.and_then(|before| before.client_secret);
     Ok(AppClient {
-        client_id,
-        client_secret: secret.or_else(|| before.and_then(|before| before.client_secret)),
-        endpoints,
+        client_secret: client.client_secret.or_else(kept),
+        ..client
     })
 }
 

@@ -170,7 +170,11 @@ async fn change(
     let renamed = body.value.name.as_deref().map(name).transpose()?;
     if let Some(oauth) = body.value.oauth {
         let before = store.app_client(organization, &id).await?;
+        let moves = before.as_ref().map(app_clients::token_addresses);
         let client = app_clients::checked(&caller, &app.provider, oauth, before)?;
+        if moves.is_some_and(|before| before != app_clients::token_addresses(&client)) {
+            refuse_to_move(&caller, &id).await?;
+        }
         store.put_app_client(organization, &id, &client).await?;
         tracing::info!(app = %id, by = %caller.key, "provider app's OAuth client changed");
     }
@@ -205,11 +209,7 @@ async fn replace_secret(
 #[utoipa::path(delete, path = "/v1/provider-apps/{id}", tag = "webhooks", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 204, description = "It is gone"), Failures))]
 async fn remove(caller: Caller, Id(id): Id<ProviderAppId>) -> Result<StatusCode, ApiError> {
-    let reference = AppRef {
-        owner: caller.organization.clone(),
-        id: id.clone(),
-    };
-    let living = caller.store().grants_through(&reference, None).await?;
+    let living = living(&caller, &id).await?;
     if living > 0 {
         let message =
             format!("{living} connections live by this app's consent; remove or re-authorize them first");
@@ -225,6 +225,28 @@ async fn remove(caller: Caller, Id(id): Id<ProviderAppId>) -> Result<StatusCode,
     caller.state().intake().forget(&HookOwner::App(id.clone()));
     tracing::info!(app = %id, by = %caller.key, "provider app removed");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The refresh tokens of an app's connections were given for the addresses that it has.
+async fn refuse_to_move(caller: &Caller, id: &ProviderAppId) -> Result<(), ApiError> {
+    let living = living(caller, id).await?;
+    if living > 0 {
+        let message = format!(
+            "{living} connections live by this app's consent, and their tokens are not sent to other addresses; make \
+             another app for those"
+        );
+        return Err(ApiError::new(Code::Conflict, message));
+    }
+    Ok(())
+}
+
+/// How many connections live by an app's consent.
+async fn living(caller: &Caller, id: &ProviderAppId) -> Result<i64, ApiError> {
+    let reference = AppRef {
+        owner: caller.organization.clone(),
+        id: id.clone(),
+    };
+    Ok(caller.store().grants_through(&reference, None).await?)
 }
 
 async fn find(caller: &Caller, id: &ProviderAppId) -> Result<ProviderApp, ApiError> {

@@ -51,6 +51,10 @@ pub async fn load(
             "the app {id} is gone, or has no client id any more; give it one"
         ))
     })?;
+    // Checked when it was set, too: rows of earlier versions were not.
+    let usual = connector.info().default_base_url;
+    let unmixed = client.endpoints.check_unmixed(declared, usual);
+    unmixed.map_err(|error| refused(error.message))?;
     Ok(OAuthApp {
         reference: reference.clone(),
         declared,

@@ -15,9 +15,6 @@ use super::apps::{self, OAuthApp};
 use crate::state::AppState;
 use crate::webhooks::refresh_routes_of;
 
-/// A person waits for the vendor's answers.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// What came of a journey.
 pub(super) struct Connected {
     pub(super) connection: ConnectionId,
@@ -106,13 +103,14 @@ pub(super) async fn finish(
     let redirect = apps::redirect_url(state.origin(), &journey.app.id)?;
     let http = opened.ctx.http.as_ref();
     let asked = oauth::exchange(http, app.declared, &app.registration, &redirect, code, verifier);
-    let granted = in_time(asked).await?;
+    let patience = state.providers().token_patience();
+    let granted = in_time(patience, asked).await?;
     let scopes = scopes(journey, app, &granted)?;
     let fresh = granted.over(&Credentials::default(), state.clock().now_ms());
     let opened = state
         .providers()
         .open_unstored(&provider, &config, fresh.clone())?;
-    let account = in_time(opened.connector.auth().account(&opened.ctx)).await?;
+    let account = in_time(patience, opened.connector.auth().account(&opened.ctx)).await?;
     let grant = Grant {
         app: journey.app.clone(),
         account: account.as_ref().map(|account| account.id.clone()),
@@ -142,26 +140,26 @@ pub(super) async fn finish(
             (connection, true)
         }
     };
-    let credentials = if is_new {
-        fresh
-    } else {
-        // A vendor that gives no refresh token again means the one before.
-        let before = store.credentials(&journey.organization, &connection.id).await?;
-        granted.over(&before.unwrap_or_default(), state.clock().now_ms())
-    };
     let connect = Connect {
         to: if is_new {
             GrantedTo::New(&connection)
         } else {
             GrantedTo::Known(&connection.id)
         },
-        credentials: &credentials,
+        credentials: &fresh,
         grant: &grant,
         link: journey.link.as_ref(),
     };
-    store
+    let stored = store
         .connect(&journey.organization, connect, &Origin::Hub)
         .await?;
+    let (connection, is_new) = if stored == connection.id {
+        (connection, is_new)
+    } else {
+        // Another of the account's journeys was faster.
+        let known = store.connection(&journey.organization, &stored).await?;
+        (known.ok_or_else(|| StoreError::Stale(stored.to_string()))?, false)
+    };
     begin_sync(state, &connection).await?;
     tracing::info!(connection = %connection.id, provider = connection.provider, is_new, "connected by consent");
     Ok(Connected {
@@ -170,9 +168,10 @@ pub(super) async fn finish(
     })
 }
 
-async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
-        let message = format!("the vendor did not answer within {} seconds", PATIENCE.as_secs());
+/// A person waits for the vendor's answers.
+async fn in_time<T>(patience: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| {
+        let message = format!("the vendor did not answer within {} seconds", patience.as_secs());
         Err(Error::new(ErrorKind::Unavailable, "auth.exchange", message))
     })
 }

@@ -31,6 +31,7 @@ use crate::redis::Budgets;
 pub use calls::CallPermit;
 
 use bearer::Renewing;
+pub use renewal::TOKEN_PATIENCE;
 use renewal::{Renewals, Subject};
 
 const OPERATION: &str = "open";
@@ -98,6 +99,7 @@ impl ProviderPool {
                 clock: Arc::clone(&clock),
                 node: String::new(),
                 under_way: TaskTracker::new(),
+                patience: TOKEN_PATIENCE,
             }),
             clock,
             open: Mutex::default(),
@@ -110,12 +112,24 @@ impl ProviderPool {
     /// Under this name in the store, where it renews credentials.
     #[must_use]
     pub fn named(self, node: &str) -> Self {
-        let renewals = Renewals {
+        self.renewing(|renewals| renewals.node = node.to_owned())
+    }
+
+    /// With another bound on the wait for token endpoints than [`TOKEN_PATIENCE`].
+    #[must_use]
+    pub fn patient_for(self, patience: Duration) -> Self {
+        self.renewing(|renewals| renewals.patience = patience)
+    }
+
+    fn renewing(self, change: impl FnOnce(&mut Renewals)) -> Self {
+        let mut renewals = Renewals {
             store: self.renewals.store.clone(),
             clock: Arc::clone(&self.clock),
-            node: node.to_owned(),
+            node: self.renewals.node.clone(),
+            patience: self.renewals.patience,
             under_way: TaskTracker::new(),
         };
+        change(&mut renewals);
         Self {
             renewals: Arc::new(renewals),
             ..self
@@ -125,6 +139,12 @@ impl ProviderPool {
     /// Waits for renewals that are under way: what a vendor answers must be stored before the store closes.
     pub async fn end_renewals(&self) {
         self.renewals.end().await;
+    }
+
+    /// Longest wait for a token endpoint's answer.
+    #[must_use]
+    pub fn token_patience(&self) -> Duration {
+        self.renewals.patience
     }
 
     /// With rates that are shared with other nodes.

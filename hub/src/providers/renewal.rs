@@ -13,8 +13,9 @@ use tokio_util::task::TaskTracker;
 use super::stored;
 use crate::consent::apps;
 
-/// Longest wait for a vendor's answer. Shorter than the lease, so that who waits for it in vain still holds it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for a token endpoint's answer, unless a test cannot wait so long. Shorter than the lease, so that who waits
+/// for it in vain still holds it.
+pub const TOKEN_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a renewal is one node's.
 const LEASE_MS: i64 = 60_000;
 /// Longest wait for somebody else's renewal: two who die with it.
@@ -38,6 +39,8 @@ pub(super) struct Renewals {
     pub(super) node: String,
     /// Those whose answers are not stored yet.
     pub(super) under_way: TaskTracker,
+    /// Longest wait for a token endpoint's answer.
+    pub(super) patience: Duration,
 }
 
 /// Whose credentials, and how the vendor is reached.
@@ -55,7 +58,7 @@ impl Renewals {
     /// Waits until what vendors were asked is answered and stored, as long as one of them may take.
     pub(super) async fn end(&self) {
         self.under_way.close();
-        if tokio::time::timeout(PATIENCE, self.under_way.wait())
+        if tokio::time::timeout(self.patience, self.under_way.wait())
             .await
             .is_err()
         {
@@ -132,13 +135,16 @@ impl Renewals {
         lease: RenewalLease,
     ) -> Result<(), Error> {
         let connection = &subject.connection;
-        let asked =
-            tokio::time::timeout(PATIENCE, self.ask(&subject, grant.as_ref(), &held.credentials)).await;
+        let asked = tokio::time::timeout(
+            self.patience,
+            self.ask(&subject, grant.as_ref(), &held.credentials),
+        )
+        .await;
         let asked = asked.unwrap_or_else(|_| {
             let message = "the vendor did not answer in time; tried again later";
             Err(Error::new(ErrorKind::Unavailable, OPERATION, message))
         });
-        let reason;
+        let (reason, trouble);
         let (end, outcome) = match asked {
             Ok(Some(ref renewed)) => (RenewalEnd::Renewed(renewed), Ok(())),
             // A password that is refused once may be taken again: nothing is written down that would keep it from being tried.
@@ -146,6 +152,7 @@ impl Renewals {
                 let end = RenewalEnd::Failed {
                     renew_after: self.clock.now_ms(),
                     doubtful: false,
+                    trouble: None,
                 };
                 let message =
                     "the provider refuses the credentials, and they are of a sort that cannot be renewed";
@@ -157,9 +164,11 @@ impl Renewals {
                 (RenewalEnd::Refused(&reason), Err(error))
             }
             Err(error) => {
+                trouble = (error.kind == ErrorKind::PermissionDenied).then(|| error.message.clone());
                 let end = RenewalEnd::Failed {
                     renew_after: self.clock.now_ms() + pause_ms(&error),
                     doubtful: error.is_doubtful(),
+                    trouble: trouble.as_deref(),
                 };
                 (end, Err(error))
             }
@@ -232,9 +241,13 @@ fn check(held: &Held, now_ms: i64) -> Result<(), Error> {
     }
     match held.renew_after.map(|after| after - now_ms) {
         Some(left @ 1..) => {
+            let pause = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+            if let Some(trouble) = &held.trouble {
+                let error = Error::new(ErrorKind::PermissionDenied, OPERATION, trouble.clone());
+                return Err(error.with_retry(Retry::After(pause)));
+            }
             let message = "the credentials have to be renewed, and the vendor was in trouble when it was asked; it is \
                            asked again in a moment";
-            let pause = Duration::from_millis(u64::try_from(left).unwrap_or_default());
             Err(Error::new(ErrorKind::Unavailable, OPERATION, message).with_retry(Retry::After(pause)))
         }
         Some(_) | None => Ok(()),

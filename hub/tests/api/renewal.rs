@@ -1,15 +1,17 @@
 //! Credentials that have run out are renewed once, however many jobs find out at the same time.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use ::sync::ports::Providers as _;
 use ::sync::state::{Connection, Health, Origin};
 use async_trait::async_trait;
 use connector_sdk::oauth::OAuth2;
 use connector_sdk::{
-    Account, Actions, Auth, AuthScheme, Capability, Clock as _, Connector, ConnectorInfo, Context,
-    Credentials, Error, ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock, Webhooks,
+    Account, Actions, Auth, AuthScheme, Capability, Clock, Connector, ConnectorInfo, Context, Credentials,
+    Error, ErrorKind, Limits, Pull, Push, RemoteCollection, SystemClock, Webhooks,
 };
 use hub::entropy::SystemEntropy;
 use hub::providers::ProviderPool;
@@ -17,6 +19,7 @@ use hub::state::id_parts;
 use model::{ConnectionId, Content, Kind};
 use serde_json::{Map, json};
 use store::SqliteStore;
+use testkit::harness::sqlite;
 
 /// A provider of tokens that are renewed by counting up.
 struct Counting {
@@ -93,12 +96,18 @@ struct Stage {
     connector: Arc<Counting>,
     connection: Connection,
     store: SqliteStore,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn stage(refuses: bool) -> Stage {
+    stage_by(refuses, |_| Arc::new(SystemClock)).await
+}
+
+/// With a clock that may know of the database's file.
+async fn stage_by(refuses: bool, clock: impl FnOnce(&Path) -> Arc<dyn Clock>) -> Stage {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("r.db").display());
+    let file = folder.path().join("r.db");
+    let url = format!("sqlite://{}", file.display());
     let key = store::MasterKey::from_text(&"ab".repeat(32)).unwrap();
     let store = SqliteStore::open(&url, key, Arc::new(SystemClock)).await.unwrap();
     let organization = hub::server::new_organization("one", &SystemClock, &SystemEntropy);
@@ -142,13 +151,13 @@ async fn stage(refuses: bool) -> Stage {
         refuses,
     });
     let connectors: Vec<Arc<dyn Connector>> = vec![connector.clone()];
-    let pool = ProviderPool::new(connectors, store.clone(), Arc::new(SystemClock), &[], None).unwrap();
+    let pool = ProviderPool::new(connectors, store.clone(), clock(&file), &[], None).unwrap();
     Stage {
         pool,
         connector,
         connection,
         store,
-        _folder: folder,
+        folder,
     }
 }
 
@@ -192,4 +201,47 @@ async fn a_refused_renewal_keeps_the_old_credentials_and_is_not_asked_for_again(
     let (organization, id) = (&stage.connection.organization, &stage.connection.id);
     let stored = stage.store.credentials(organization, id).await.unwrap().unwrap();
     assert_eq!(stored.get("token"), Some("token 0"));
+}
+
+/// The disk is put right while somebody waits to try again.
+struct Mending {
+    file: PathBuf,
+    waits: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Clock for Mending {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now()
+    }
+
+    async fn sleep(&self, _duration: Duration) {
+        if self.waits.fetch_add(1, Ordering::SeqCst) == 1 {
+            sqlite::execute(&self.file, "DROP TRIGGER trouble;").unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_whose_storing_fails_is_not_lost_and_not_asked_for_twice() {
+    let waits = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&waits);
+    let stage = stage_by(false, |file| {
+        Arc::new(Mending {
+            file: file.to_owned(),
+            waits: counted,
+        })
+    })
+    .await;
+    let opened = stage.pool.open(&stage.connection).await.unwrap();
+    let trigger = "CREATE TRIGGER trouble BEFORE UPDATE OF sealed ON credentials
+                   BEGIN SELECT RAISE(ABORT, 'disk trouble'); END;";
+    sqlite::execute(&stage.folder.path().join("r.db"), trigger).unwrap();
+    let renewed = stage.pool.reopen(&stage.connection, &opened).await.unwrap();
+    assert_eq!(renewed.ctx.credentials.get("token"), Some("token 1"));
+    assert_eq!(waits.load(Ordering::SeqCst), 2, "it failed twice");
+    assert_eq!(stage.connector.renewals.load(Ordering::SeqCst), 1);
+    let (organization, id) = (&stage.connection.organization, &stage.connection.id);
+    let stored = stage.store.credentials(organization, id).await.unwrap().unwrap();
+    assert_eq!(stored.get("token"), Some("token 1"));
 }

@@ -6,7 +6,7 @@ use connector_sdk::SystemClock;
 use hub::config::Config;
 use hub::entropy::SystemEntropy;
 use hub::keys::Fresh;
-use hub::server::{Server, new_organization};
+use hub::server::{Make, Server, new_organization};
 use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
@@ -44,6 +44,11 @@ pub(crate) async fn start_server() -> TestServer {
 
 /// A server with more settings, in the form of the file.
 pub(crate) async fn start_server_with(settings: &str) -> TestServer {
+    start_server_of(settings, Make::default()).await
+}
+
+/// A server of other parts.
+pub(crate) async fn start_server_of(settings: &str, make: Make) -> TestServer {
     let folder = tempfile::tempdir().unwrap();
     let (url, database) = crate::fresh_database(folder.path());
     let key_file = folder.path().join("concord.db.key");
@@ -55,7 +60,9 @@ pub(crate) async fn start_server_with(settings: &str) -> TestServer {
         "listen = \"127.0.0.1:0\"\ndatabase_url = \"{url}\"\nmaster_key_file = \"{}\"\n{interval}{settings}",
         key_file.display()
     );
-    let server = Server::start(&Config::from_toml(&text).unwrap()).await.unwrap();
+    let server = Server::start_with(&Config::from_toml(&text).unwrap(), make)
+        .await
+        .unwrap();
     TestServer {
         key: server.first_key().unwrap().to_owned(),
         server,

@@ -15,10 +15,10 @@ use connector_sdk::{
 };
 use futures::future::join_all;
 use hub::entropy::SystemEntropy;
-use hub::providers::ProviderPool;
+use hub::providers::{ProviderPool, TOKEN_PATIENCE};
 use hub::server::new_organization;
 use hub::state::id_parts;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::{ConnectionId, Content, Kind};
 use serde_json::{Value, json};
 use simulators::faults::{Fault, Match};
@@ -131,9 +131,15 @@ struct Stage {
 }
 
 async fn stage(rotation: Rotation) -> Stage {
+    stage_with(rotation, SignedDuration::from_hours(1), TOKEN_PATIENCE).await
+}
+
+/// With access tokens that live so long, and nodes that wait so long for new ones.
+async fn stage_with(rotation: Rotation, lifetime: SignedDuration, patience: Duration) -> Stage {
     let config = Config::new(GoogleClock::new(|| SystemClock.now()))
         .account(AccountConfig::new(ADA))
         .oauth_client("hub", "s3cret")
+        .access_token_lifetime(lifetime)
         .rotation(rotation);
     let google = GoogleCalendar::start(config).await.unwrap();
     let token = consented(&google).await;
@@ -148,7 +154,7 @@ async fn stage(rotation: Rotation) -> Stage {
             Rotation::Replaces | Rotation::ReplacesWithGrace => Arc::new(Rotating),
         };
         let pool = ProviderPool::new(vec![connector], store.clone(), clock.clone(), &[], None).unwrap();
-        pools.push(pool.named(node));
+        pools.push(pool.named(node).patient_for(patience));
         stores.push(store);
     }
     let connection = connect(&stores[0], &google, &token).await;
@@ -374,4 +380,50 @@ async fn whoever_waits_may_be_called_off_and_the_new_token_is_stored_all_the_sam
         provider.ctx.credentials.get("access_token"),
         Some(stage.token().await.as_str())
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_renewed_five_minutes_ahead_or_in_the_last_quarter_of_a_short_life() {
+    for (lives, ahead) in [(3_600_000, 300_000), (240_000, 60_000)] {
+        let lifetime = SignedDuration::from_millis(lives);
+        let stage = stage_with(Rotation::Never, lifetime, TOKEN_PATIENCE).await;
+        stage.reopen(0).await.unwrap();
+        assert_eq!(stage.renewals(), 1);
+        stage.clock.0.fetch_add(lives - ahead - 1, Ordering::SeqCst);
+        stage.opened().await;
+        assert_eq!(stage.renewals(), 1, "a millisecond too early");
+        let before = stage.token().await;
+        stage.clock.0.fetch_add(1, Ordering::SeqCst);
+        let opened = stage.opened().await;
+        assert_eq!(stage.renewals(), 2, "fifty callers, one renewal");
+        let token = stage.token().await;
+        assert_ne!(token, before);
+        for provider in opened {
+            assert_eq!(provider.ctx.credentials.get("access_token"), Some(token.as_str()));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_endpoint_that_hangs_is_waited_for_so_long_and_asked_again_later() {
+    let patience = Duration::from_millis(300);
+    let stage = stage_with(Rotation::Never, SignedDuration::from_hours(1), patience).await;
+    let gate = simulators::faults::Gate::new();
+    stage
+        .google
+        .faults()
+        .next(Match::path("/token"), Fault::Hold(gate.clone()));
+    let begun = std::time::Instant::now();
+    let error = stage.reopen(0).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+    assert!(error.message.contains("did not answer in time"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // The other node neither waits for the lease nor asks.
+    let error = stage.reopen(1).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+    assert_eq!(stage.renewals(), 1);
+    stage.clock.0.fetch_add(10_000, Ordering::SeqCst);
+    stage.reopen(1).await.unwrap();
+    assert_eq!(stage.renewals(), 2);
+    gate.open();
 }

@@ -84,6 +84,18 @@ impl SqliteStore {
             return Ok(false);
         }
         self.seal_client(&mut write, organization, app, client).await?;
+        // What the vendor refused of the app before may go now: it is asked again at once.
+        sql::query(
+            "UPDATE credentials SET trouble = NULL, renew_after = NULL
+             WHERE trouble IS NOT NULL AND (organization_id, connection_id) IN (
+                SELECT organization_id, connection_id FROM grants WHERE app_owner = $1 AND app_id = $2
+             )",
+        )
+        .bind(organization.as_str())
+        .bind(app.as_str())
+        .execute(write.conn())
+        .await
+        .map_err(failed)?;
         write.commit().await?;
         Ok(true)
     }

@@ -9,7 +9,7 @@ use super::{AppRef, links};
 use crate::SqliteStore;
 use crate::column::{document, failed, get, id, json, refused};
 use crate::connections;
-use crate::sql::{self, Row};
+use crate::sql::{self, Row, Target};
 use crate::write::Write;
 
 /// What a connection was granted.
@@ -28,7 +28,7 @@ pub struct Grant {
 /// Which connection a grant is for.
 #[derive(Debug, Clone, Copy)]
 pub enum GrantedTo<'a> {
-    /// One that is made now.
+    /// The one that the account has through this app; where it has none, this one is made.
     New(&'a Connection),
     /// One that was there.
     Known(&'a ConnectionId),
@@ -39,7 +39,8 @@ pub enum GrantedTo<'a> {
 pub struct Connect<'a> {
     /// For which connection.
     pub to: GrantedTo<'a>,
-    /// The tokens.
+    /// The tokens, over what a connection that was there holds: a vendor that gives no refresh token again means the one
+    /// before.
     pub credentials: &'a Credentials,
     /// What was granted.
     pub grant: &'a Grant,
@@ -103,7 +104,8 @@ impl SqliteStore {
     }
 
     /// Stores a grant with its tokens and its connection, in one transaction: a new connection, or one that works
-    /// again. A feed entry says so.
+    /// again. A feed entry says so. Answers with the connection. Whether an account has one already is asked in the same
+    /// transaction, in the organization's turn: of two that bring the same account at once the second finds the first's.
     ///
     /// # Errors
     /// `Stale` when the link has been used up, or the connection is gone.
@@ -112,31 +114,39 @@ impl SqliteStore {
         organization: &OrganizationId,
         connect: Connect<'_>,
         origin: &Origin,
-    ) -> Result<(), StoreError> {
+    ) -> Result<ConnectionId, StoreError> {
         let mut write = self.write_in(organization).await?;
         if let Some(link) = connect.link {
-            links::take_use(&mut write, organization, link).await?;
+            links::take_use(&mut write, organization, link, self.now_ms()).await?;
         }
-        let (connection, action) = match connect.to {
-            GrantedTo::New(connection) => {
+        let known = match (connect.to, &connect.grant.account) {
+            (GrantedTo::Known(id), _) => Some(id.clone()),
+            (GrantedTo::New(_), Some(account)) => {
+                of_account(write.conn(), organization, &connect.grant.app, account).await?
+            }
+            (GrantedTo::New(_), None) => None,
+        };
+        let (id, action, changed): (_, _, &[&str]) = match (known, connect.to) {
+            (None, GrantedTo::New(connection)) => {
                 connections::insert(&mut write, connection).await?;
-                (&connection.id, FeedAction::Created)
+                (connection.id.clone(), FeedAction::Created, &[])
             }
-            GrantedTo::Known(connection) => {
-                wake(&mut write, organization, connection).await?;
-                (connection, FeedAction::Updated)
-            }
+            (Some(id), GrantedTo::New(_) | GrantedTo::Known(_)) => (id, FeedAction::Updated, &["health"]),
+            (None, GrantedTo::Known(id)) => (id.clone(), FeedAction::Updated, &["health"]),
         };
-        self.put_credentials(&mut write, organization, connection, connect.credentials)
+        let before = self.credentials_in(&mut write, organization, &id).await?;
+        let credentials = connect.credentials.over(&before.unwrap_or_default());
+        self.put_credentials(&mut write, organization, &id, &credentials)
             .await?;
-        put(&mut write, organization, connection, connect.grant).await?;
-        let changed: &[&str] = match connect.to {
-            GrantedTo::New(_) => &[],
-            GrantedTo::Known(_) => &["health"],
-        };
-        let entry = connections::entry(action, connection, changed, origin, self.now_ms());
+        if action == FeedAction::Updated {
+            // After the credentials: with new ones nothing keeps it from being well.
+            wake(&mut write, organization, &id).await?;
+        }
+        put(&mut write, organization, &id, connect.grant).await?;
+        let entry = connections::entry(action, &id, changed, origin, self.now_ms());
         write.append(organization, vec![entry]).await?;
-        write.commit().await
+        write.commit().await?;
+        Ok(id)
     }
 
     /// The connection of an account in an organization, made through this app.
@@ -149,19 +159,7 @@ impl SqliteStore {
         app: &AppRef,
         account: &str,
     ) -> Result<Option<ConnectionId>, StoreError> {
-        let row = sql::query(
-            "SELECT connection_id FROM grants
-             WHERE app_owner = $1 AND app_id = $2 AND account = $3 AND organization_id = $4
-             ORDER BY connection_id LIMIT 1",
-        )
-        .bind(app.owner.as_str())
-        .bind(app.id.as_str())
-        .bind(account)
-        .bind(organization.as_str())
-        .fetch_optional(self.read())
-        .await
-        .map_err(failed)?;
-        row.as_ref().map(|row| id(row, "connection_id")).transpose()
+        of_account(self.read(), organization, app, account).await
     }
 
     /// How many connections, of whatever organization, live by an app's grants; of an account's, if one is named. Across
@@ -181,6 +179,27 @@ impl SqliteStore {
         .await
         .map_err(failed)
     }
+}
+
+async fn of_account(
+    target: impl Into<Target<'_>>,
+    organization: &OrganizationId,
+    app: &AppRef,
+    account: &str,
+) -> Result<Option<ConnectionId>, StoreError> {
+    let row = sql::query(
+        "SELECT connection_id FROM grants
+         WHERE app_owner = $1 AND app_id = $2 AND account = $3 AND organization_id = $4
+         ORDER BY connection_id LIMIT 1",
+    )
+    .bind(app.owner.as_str())
+    .bind(app.id.as_str())
+    .bind(account)
+    .bind(organization.as_str())
+    .fetch_optional(target)
+    .await
+    .map_err(failed)?;
+    row.as_ref().map(|row| id(row, "connection_id")).transpose()
 }
 
 /// A connection works again. One that someone paused stays paused.

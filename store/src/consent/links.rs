@@ -52,13 +52,16 @@ pub(super) async fn take_use(
     write: &mut Write,
     organization: &OrganizationId,
     link: &ConnectLinkId,
+    now: i64,
 ) -> Result<(), StoreError> {
     let done = sql::query(
-        "UPDATE connect_links SET uses_left = uses_left - 1
+        "UPDATE connect_links
+         SET uses_left = uses_left - 1, used_up_at = CASE WHEN uses_left = 1 THEN $3 ELSE used_up_at END
          WHERE organization_id = $1 AND id = $2 AND uses_left > 0",
     )
     .bind(organization.as_str())
     .bind(link.as_str())
+    .bind(now)
     .execute(write.conn())
     .await
     .map_err(failed)?;

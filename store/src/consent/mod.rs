@@ -61,14 +61,20 @@ pub struct Wanted {
     pub return_url: Option<String>,
 }
 
-/// Forgets links and journeys that are over.
+/// How long a journey that is over can be told from one that never was, for whoever comes back late.
+const JOURNEY_KEPT_MS: i64 = 3_600_000;
+/// How long a link that is used up or too old is listed, for whoever made it.
+const LINK_KEPT_MS: i64 = 24 * 3_600_000;
+
+/// Forgets links and journeys that are over: an hour and a day later.
 pub(crate) async fn sweep(write: &mut Write, now: i64) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM consents WHERE expires_at <= $1",
-        "DELETE FROM connect_links WHERE expires_at <= $1",
+    for (sql, kept_ms) in [
+        ("DELETE FROM consents WHERE expires_at <= $1", JOURNEY_KEPT_MS),
+        ("DELETE FROM connect_links WHERE expires_at <= $1", LINK_KEPT_MS),
+        ("DELETE FROM connect_links WHERE used_up_at <= $1", LINK_KEPT_MS),
     ] {
         sql::query(sql)
-            .bind(now)
+            .bind(now - kept_ms)
             .execute(write.conn())
             .await
             .map_err(failed)?;

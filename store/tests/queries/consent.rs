@@ -219,6 +219,7 @@ async fn a_vendor_in_trouble_is_left_alone_for_a_while_and_a_lost_answer_is_reme
     let failed = RenewalEnd::Failed {
         renew_after: START_MS + 10_000,
         doubtful: true,
+        trouble: None,
     };
     assert!(end(&bench, &asked, failed).await);
     assert_eq!(lease(&bench, &id, 0, "b").await, None);
@@ -327,9 +328,25 @@ async fn a_journey_ends_once_and_in_time_and_what_is_over_is_forgotten() {
         .insert_connect_link(&a_link(5), "digest")
         .await
         .unwrap();
-    bench.store.sweep(START_MS + 1_000).await.unwrap();
-    assert_eq!(bench.store.journey_at("state 1").await.unwrap(), None);
-    assert_eq!(bench.store.connect_link_at("digest").await.unwrap(), None);
+    let (hour, day) = (3_600_000, 24 * 3_600_000);
+    let found = async |after_ms: i64| {
+        bench.store.sweep(START_MS + after_ms).await.unwrap();
+        let journey = bench.store.journey_at("state 1").await.unwrap();
+        let link = bench.store.connect_link_at("digest").await.unwrap();
+        (journey.is_some(), link.is_some())
+    };
+    assert_eq!(found(1_000 + hour - 1).await, (true, true));
+    assert_eq!(
+        found(1_000 + hour).await,
+        (false, true),
+        "a journey an hour after its end"
+    );
+    assert_eq!(found(1_000 + day - 1).await, (false, true));
+    assert_eq!(
+        found(1_000 + day).await,
+        (false, false),
+        "a link a day after its end"
+    );
 }
 
 #[tokio::test]

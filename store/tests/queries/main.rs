@@ -8,6 +8,7 @@ mod background;
 mod bench;
 mod brought;
 mod consent;
+mod consent_twice;
 mod feed;
 mod halfway;
 mod inbox;

@@ -31,6 +31,55 @@ pub struct Endpoints {
     pub base_url: Option<String>,
 }
 
+impl Endpoints {
+    /// Whether what is sent where fits together: sign-in, tokens, revocation and API are all at the vendor's own origins, as
+    /// its connector declares them, or none is. A mix would send a code, a secret or a token to an address that it was not
+    /// given for: the vendor's token to another's API, or the secret for another's server to the vendor.
+    ///
+    /// # Errors
+    /// `Invalid`, naming an address of either sort.
+    pub fn check_unmixed(&self, declared: &OAuth2, default_base_url: Option<&str>) -> Result<(), Error> {
+        let usual = [
+            ("authorize_url", Some(declared.authorize_url)),
+            ("token_url", Some(declared.token_url)),
+            ("base_url", default_base_url),
+            ("revocation_url", declared.revocation_url),
+        ];
+        let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+        let own: Vec<_> = usual.iter().filter_map(|(_, url)| origin((*url)?)).collect();
+        let given = [
+            &self.authorize_url,
+            &self.token_url,
+            &self.base_url,
+            &self.revocation_url,
+        ];
+        let (mut vendors, mut others) = (None, None);
+        for ((name, usual), given) in usual.iter().zip(given) {
+            // Where nothing is said the vendor's own stands, but for revocation: that goes with the rest.
+            let stands = given.as_deref().or(usual.filter(|_| *name != "revocation_url"));
+            let Some(origin) = stands.and_then(origin) else {
+                continue;
+            };
+            if own.contains(&origin) {
+                vendors = vendors.or(Some(*name));
+            } else {
+                others = others.or(Some(*name));
+            }
+        }
+        match (vendors, others) {
+            (Some(vendors), Some(others)) => Err(Error::new(
+                ErrorKind::Invalid,
+                "registration",
+                format!(
+                    "`{others}` is elsewhere while `{vendors}` is the vendor's own: secrets and tokens of one would be \
+                     sent to the other. Name `authorize_url`, `token_url` and `base_url` elsewhere, or none of them"
+                ),
+            )),
+            (Some(_) | None, None) | (None, Some(_)) => Ok(()),
+        }
+    }
+}
+
 /// A registration, with all that is needed to act under it. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Registration {
@@ -157,6 +206,66 @@ mod tests {
         };
         let moved = Registration::new(&VENDOR, &elsewhere, "hub", None).unwrap();
         assert_eq!((moved.issuer, moved.revocation_url), (None, None));
+    }
+
+    #[test]
+    fn addresses_are_all_the_vendors_or_all_anothers() {
+        let base = Some("https://api.vendor.example/v3/");
+        let url = |text: &str| Some(text.to_owned());
+        let (theirs, other) = ("https://vendor.example/other", "https://other.example/");
+        let none = Endpoints::default();
+        let all = Endpoints {
+            authorize_url: url(other),
+            token_url: url("https://login.other.example/"),
+            base_url: url("https://api.other.example/"),
+            ..Endpoints::default()
+        };
+        let at_the_vendors = Endpoints {
+            token_url: url(theirs),
+            base_url: url("https://api.vendor.example/v4/"),
+            ..Endpoints::default()
+        };
+        for fits in [&none, &all, &at_the_vendors] {
+            fits.check_unmixed(&VENDOR, base).unwrap();
+        }
+        let without_api = Endpoints {
+            base_url: None,
+            ..all.clone()
+        };
+        without_api.check_unmixed(&VENDOR, None).unwrap();
+        for mixed in [
+            Endpoints {
+                base_url: None,
+                ..all.clone()
+            },
+            Endpoints {
+                base_url: url("https://api.vendor.example/"),
+                ..all.clone()
+            },
+            Endpoints {
+                token_url: url(theirs),
+                ..all.clone()
+            },
+            Endpoints {
+                revocation_url: url(theirs),
+                ..all.clone()
+            },
+            Endpoints {
+                token_url: url(other),
+                ..none.clone()
+            },
+            Endpoints {
+                revocation_url: url(other),
+                ..none.clone()
+            },
+            Endpoints {
+                base_url: url("http://api.vendor.example/"),
+                ..none.clone()
+            },
+        ] {
+            let error = mixed.check_unmixed(&VENDOR, base).unwrap_err();
+            assert!(error.message.contains("vendor's own"), "{error}");
+        }
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The way it is meant: from a link to a connection that syncs; again for the same account; more permissions; goodbye.
 
+use std::time::Duration;
+
+use hub::server::Make;
 use serde_json::json;
+use simulators::faults::{Fault, Gate, Match};
 use simulators::google_calendar::Answer as Person;
 
-use super::{ADA, BOB, Browser, parameter, scene};
+use super::{ADA, BOB, Browser, parameter, scene, scene_of};
 use crate::scene::{event_titled, google_event, sync};
 
 #[tokio::test]
@@ -181,4 +185,65 @@ async fn settings_of_a_connection_that_came_by_consent_can_be_changed() {
     assert_eq!(changed.status, 200, "{}", changed.text);
     assert_eq!(changed.data()["config"]["note"], "of the enterprise");
     assert_eq!(changed.data()["config"]["base_url"], scene.google.api_url());
+}
+
+#[tokio::test]
+async fn two_tabs_of_one_consent_make_one_connection() {
+    let scene = scene().await;
+    let (mut one, mut two) = (Browser::default(), Browser::default());
+    let link = scene.link(json!({"uses": 2})).await;
+    let first = one.go_to_callback(&link).await;
+    let second = two.go_to_callback(&link).await;
+    // Both stand at the vendor's door before either is let in.
+    let gates = [Gate::new(), Gate::new()];
+    for gate in &gates {
+        scene
+            .google
+            .faults()
+            .next(Match::path("/token"), Fault::Hold(gate.clone()));
+    }
+    let meet = async {
+        for gate in &gates {
+            gate.reached().await;
+        }
+        for gate in &gates {
+            gate.open();
+        }
+    };
+    let (first, second, ()) = tokio::join!(one.get(&first), two.get(&second), meet);
+    assert_eq!(
+        (first.status, second.status),
+        (200, 200),
+        "{} {}",
+        first.text,
+        second.text
+    );
+    let connection = scene.only_connection().await;
+    let job = sync(&scene.server, connection["id"].as_str().unwrap()).await;
+    assert_eq!(job["state"], "done", "{job}");
+}
+
+#[tokio::test]
+async fn a_vendor_that_hangs_keeps_nobody_waiting_and_the_link_works_again() {
+    let make = Make {
+        token_patience: Duration::from_millis(300),
+        ..Make::default()
+    };
+    let scene = scene_of(|config| config, make).await;
+    let link = scene.link(json!({})).await;
+    let mut ada = Browser::default();
+    let callback = ada.go_to_callback(&link).await;
+    let gate = Gate::new();
+    scene
+        .google
+        .faults()
+        .next(Match::path("/token"), Fault::Hold(gate.clone()));
+    let page = ada.get(&callback).await;
+    assert_eq!(page.status, 422, "{}", page.text);
+    assert!(page.text.contains("does not answer"), "{}", page.text);
+    gate.open();
+    scene.has_no_connection().await;
+    let callback = ada.go_to_callback(&link).await;
+    assert_eq!(ada.get(&callback).await.status, 200);
+    scene.only_connection().await;
 }

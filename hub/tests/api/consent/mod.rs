@@ -7,6 +7,7 @@ mod tokens;
 use std::collections::BTreeMap;
 
 use connector_sdk::{Clock as _, SystemClock};
+use hub::server::Make;
 use jiff::SignedDuration;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
@@ -16,7 +17,7 @@ use simulators::google_calendar::{
     AccountConfig, Answer as Person, Clock, Config, GoogleCalendar, GoogleCalendarServer,
 };
 
-use crate::server::{Answer, TestServer, start_server};
+use crate::server::{Answer, TestServer, start_server_of};
 
 pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const BOB: &str = "bob@example.com";
@@ -36,6 +37,10 @@ pub(crate) async fn scene() -> Scene {
 }
 
 pub(crate) async fn scene_with(more: impl FnOnce(Config) -> Config) -> Scene {
+    scene_of(more, Make::default()).await
+}
+
+pub(crate) async fn scene_of(more: impl FnOnce(Config) -> Config, make: Make) -> Scene {
     let config = Config::new(Clock::new(|| SystemClock.now()))
         .account(AccountConfig::new(ADA))
         .account(AccountConfig::new(BOB))
@@ -43,7 +48,7 @@ pub(crate) async fn scene_with(more: impl FnOnce(Config) -> Config) -> Scene {
         .access_token_lifetime(SignedDuration::from_hours(1));
     let google = GoogleCalendar::start(more(config)).await.unwrap();
     google.answers(Person::Agrees(ADA.to_owned()));
-    let server = start_server().await;
+    let server = start_server_of("", make).await;
     let app = make_app(&server, &google, &server.key).await;
     Scene { server, google, app }
 }

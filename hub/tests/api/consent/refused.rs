@@ -232,7 +232,12 @@ async fn an_apps_secret_is_not_sent_to_an_address_that_it_was_not_given_for() {
     let scene = scene().await;
     let path = format!("/v1/provider-apps/{}", scene.app);
     let moved = |secret: Option<&str>| {
-        let mut oauth = json!({"client_id": "hub", "token_url": "http://127.0.0.1:1/thief"});
+        let mut oauth = json!({
+            "client_id": "hub",
+            "authorize_url": "http://127.0.0.1:1/authorize",
+            "token_url": "http://127.0.0.1:1/thief",
+            "base_url": "http://127.0.0.1:1/api/",
+        });
         if let Some(secret) = secret {
             oauth["client_secret"] = json!(secret);
         }
@@ -242,5 +247,66 @@ async fn an_apps_secret_is_not_sent_to_an_address_that_it_was_not_given_for() {
     assert!(refused.text.contains("oauth.client_secret"), "{}", refused.text);
     refused.failure(422, "invalid_field");
     let changed = scene.server.patch(&path, moved(Some("another"))).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+}
+
+#[tokio::test]
+async fn an_app_whose_addresses_are_half_the_vendors_and_half_anothers_is_refused() {
+    let scene = scene().await;
+    let elsewhere = "https://thief.example/";
+    for given in [
+        json!({"token_url": elsewhere}),
+        json!({"base_url": elsewhere}),
+        json!({"authorize_url": elsewhere}),
+        json!({"revocation_url": elsewhere}),
+        json!({"authorize_url": elsewhere, "token_url": elsewhere}),
+        json!({"token_url": elsewhere, "base_url": elsewhere, "authorize_url": "https://accounts.google.com/other"}),
+    ] {
+        let mut oauth = json!({"client_id": "hub", "client_secret": "s3cret"});
+        oauth
+            .as_object_mut()
+            .unwrap()
+            .extend(given.as_object().unwrap().clone());
+        let body = json!({"provider": "google", "name": "mixed", "oauth": oauth});
+        let answer = scene.server.post("/v1/provider-apps", body).await;
+        let error = answer.failure(422, "invalid_field");
+        assert!(
+            error["message"].as_str().unwrap().contains("vendor's own"),
+            "{given}: {error}"
+        );
+    }
+    let whole =
+        json!({"authorize_url": elsewhere, "token_url": elsewhere, "base_url": "https://api.other.example/"});
+    for given in [json!({}), whole] {
+        let mut oauth = json!({"client_id": "hub"});
+        oauth
+            .as_object_mut()
+            .unwrap()
+            .extend(given.as_object().unwrap().clone());
+        let body = json!({"provider": "google", "name": "whole", "oauth": oauth});
+        assert_eq!(
+            scene.server.post("/v1/provider-apps", body).await.status,
+            201,
+            "{given}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_connections_are_not_sent_where_their_app_moves_to() {
+    let scene = scene().await;
+    let connection = scene.connect().await;
+    let path = format!("/v1/provider-apps/{}", scene.app);
+    let mut oauth = super::app_body(&scene.google)["oauth"].clone();
+    oauth["token_url"] = json!("http://127.0.0.1:1/thief");
+    let refused = scene.server.patch(&path, json!({ "oauth": oauth })).await;
+    refused.failure(409, "conflict");
+    oauth = super::app_body(&scene.google)["oauth"].clone();
+    oauth["revocation_url"] = json!("http://127.0.0.1:1/thief");
+    let refused = scene.server.patch(&path, json!({ "oauth": oauth })).await;
+    refused.failure(409, "conflict");
+    let removed = format!("/v1/connections/{}", connection["id"].as_str().unwrap());
+    assert_eq!(scene.server.delete(&removed).await.status, 204);
+    let changed = scene.server.patch(&path, json!({ "oauth": oauth })).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
 }

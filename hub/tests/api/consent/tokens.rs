@@ -114,4 +114,29 @@ async fn a_wrong_client_secret_is_the_apps_trouble_and_no_persons() {
     let broken = scene.connection(id).await;
     assert_eq!(broken["health"], "degraded", "{broken}");
     assert!(!broken.to_string().contains("wrong\""), "{broken}");
+    let says_so = |connection: &serde_json::Value| {
+        let reason = connection["health_reason"].as_str().unwrap_or_default();
+        reason.contains("refuses the app (invalid_client)")
+            && reason.contains("give the app its right secret")
+    };
+    assert!(says_so(&broken), "{broken}");
+    // Nobody asks the vendor again for a while, and the reason stays the reason.
+    let asked = scene.token_requests();
+    let path = format!("/v1/connections/{id}");
+    let again = scene.server.post(&format!("{path}/sync"), json!({})).await.data();
+    let tried = |job: &serde_json::Value| job["error"]["code"] == "provider_forbidden";
+    scene.server.job_when(again["id"].as_str().unwrap(), tried).await;
+    let broken = scene.server.get(&path).await.data();
+    assert!(says_so(&broken), "{broken}");
+    assert_eq!(scene.token_requests(), asked);
+
+    let right = super::app_body(&scene.google)["oauth"].clone();
+    scene.server.patch(&app, json!({"oauth": right})).await.data();
+    let job = sync(&scene.server, id).await;
+    assert_eq!(job["state"], "done", "{job}");
+    let mended = scene.connection(id).await;
+    assert_eq!(
+        (&mended["health"], &mended["health_reason"]),
+        (&json!("active"), &json!(null))
+    );
 }

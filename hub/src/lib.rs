@@ -19,6 +19,7 @@ pub mod passthrough;
 pub mod providers;
 pub mod redis;
 pub mod registry;
+pub mod schedules;
 pub mod server;
 pub mod state;
 pub mod traces;

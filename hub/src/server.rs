@@ -205,6 +205,7 @@ impl Server {
             redis,
             traces,
             origin,
+            sync_interval: config.sync_interval,
             stopping: stop.clone(),
         });
         let router = api::router(state.clone());

@@ -1,6 +1,7 @@
 //! What the running application consists of, shared by API and worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connector_sdk::Clock;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -52,6 +53,8 @@ pub struct Parts {
     pub traces: Traces,
     /// Scheme, host and port at which others reach this server, and whatever path stands before its own.
     pub origin: String,
+    /// How often connections without a schedule are synced.
+    pub sync_interval: Duration,
     /// Cancelled when the server is to stop: long answers end then.
     pub stopping: CancellationToken,
 }
@@ -145,6 +148,12 @@ impl AppState {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.0.origin
+    }
+
+    /// How often connections without a schedule are synced.
+    #[must_use]
+    pub fn sync_interval(&self) -> Duration {
+        self.0.sync_interval
     }
 
     /// Cancelled when the server is to stop: long answers end then.

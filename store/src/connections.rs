@@ -297,7 +297,7 @@ impl SqliteStore {
         Ok(true)
     }
 
-    /// Active and degraded connections of all organizations that are to be looked at, and that have no sync job waiting or
+    /// Active and degraded connections of all organizations without a schedule that are to be looked at, and that have no sync job waiting or
     /// running. Each has a moment of its own in every interval, by its id, so that those which were made or looked at
     /// together do not come back together: it is due once that moment has passed since its last sync ended, well or not.
     ///
@@ -311,7 +311,7 @@ impl SqliteStore {
         let interval_ms = interval_ms.max(1);
         let mut query = QueryBuilder::new(
             "SELECT c.organization_id, c.id FROM connections c
-             WHERE c.health IN ('active', 'degraded') AND COALESCE(c.attempted_at, 0) < ",
+             WHERE c.health IN ('active', 'degraded') AND c.schedule IS NULL AND COALESCE(c.attempted_at, 0) < ",
         );
         query
             .push_bind(now_ms)

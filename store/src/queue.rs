@@ -3,7 +3,7 @@
 use model::{ConnectionId, InboundId, JobId, OrganizationId};
 use serde_json::Value;
 use sync::ports::{JobFailure, StoreError};
-use sync::state::{ClaimedJob, Fence, JobTask, NewJob};
+use sync::state::{ClaimedJob, Fence, JobTask, NewJob, Selection};
 
 use crate::SqliteStore;
 use crate::column::{count, document, failed, get, id, json, optional_id, refused};
@@ -244,7 +244,12 @@ impl SqliteStore {
             Err(failure) => fail(&mut write, &row, fence, now_ms, &failure).await?,
         }
         match task {
-            JobTask::Sync { connection, .. } => {
+            // A poll of some that have times of their own does not stand for one of the rest.
+            JobTask::Sync { connection, .. }
+            | JobTask::Poll {
+                connection,
+                collections: Selection::Except(_),
+            } => {
                 sql::query("UPDATE connections SET attempted_at = $1 WHERE organization_id = $2 AND id = $3")
                     .bind(now_ms)
                     .bind(organization.as_str())
@@ -253,7 +258,11 @@ impl SqliteStore {
                     .await
                     .map_err(failed)?;
             }
-            JobTask::Push { .. }
+            JobTask::Poll {
+                collections: Selection::Only(_),
+                ..
+            }
+            | JobTask::Push { .. }
             | JobTask::Inbox { .. }
             | JobTask::Mirror { .. }
             | JobTask::Unlink { .. } => {}

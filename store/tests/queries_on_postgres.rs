@@ -27,6 +27,8 @@ mod outbound;
 mod place;
 #[path = "queries/records.rs"]
 mod records;
+#[path = "queries/schedules.rs"]
+mod schedules;
 
 use bench::{Bench, DAY_MS, bench, ms, settled, zoned};
 use place::Place;

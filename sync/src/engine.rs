@@ -13,7 +13,7 @@ use crate::matching;
 use crate::mirror;
 use crate::ports::{Effect, Entropy, JobFailure, Provider, Providers, Store, StoreError};
 use crate::scene::Scene;
-use crate::state::{ClaimedJob, Collection, Connection, Fence, Health, JobTask};
+use crate::state::{ClaimedJob, Collection, Connection, Fence, Health, JobTask, Selection};
 use crate::unlink;
 
 /// Numbers that bound the engine.
@@ -137,6 +137,17 @@ pub struct Summary {
     pub collections: u64,
 }
 
+/// How a connection's collections are pulled.
+#[derive(Debug, Clone, Copy)]
+struct Pulling<'a> {
+    /// List them anew, however recent the last listing is.
+    discover: bool,
+    /// Carry out deletes even if they exceed the breaker's share.
+    approve_deletes: bool,
+    /// Which; `None`: all.
+    collections: Option<&'a Selection>,
+}
+
 /// One run of a job on one connection.
 pub(crate) struct Run<'a> {
     pub(crate) desk: Desk,
@@ -217,14 +228,23 @@ impl Engine {
                 discover,
                 approve_deletes,
             } => {
-                self.sync(
-                    job,
-                    connection,
-                    Some((*discover, *approve_deletes)),
-                    progress,
-                    cancel,
-                )
-                .await
+                let pulling = Pulling {
+                    discover: *discover,
+                    approve_deletes: *approve_deletes,
+                    collections: None,
+                };
+                self.sync(job, connection, Some(pulling), progress, cancel).await
+            }
+            JobTask::Poll {
+                connection,
+                collections,
+            } => {
+                let pulling = Pulling {
+                    discover: false,
+                    approve_deletes: false,
+                    collections: Some(collections),
+                };
+                self.sync(job, connection, Some(pulling), progress, cancel).await
             }
             JobTask::Push { connection } => self.sync(job, connection, None, progress, cancel).await,
             JobTask::Inbox { connection } => self.work_inbox(job, connection, progress, cancel).await,
@@ -246,7 +266,7 @@ impl Engine {
         &self,
         job: &ClaimedJob,
         id: &ConnectionId,
-        pull: Option<(bool, bool)>,
+        pull: Option<Pulling<'_>>,
         progress: &dyn Progress,
         cancel: &CancellationToken,
     ) -> Result<Summary, Trouble> {
@@ -270,7 +290,7 @@ impl Engine {
             fence: Some(&job.fence),
             progress,
             cancel,
-            approve_deletes: pull.is_some_and(|(_, approve)| approve),
+            approve_deletes: pull.is_some_and(|pulling| pulling.approve_deletes),
             summary: Summary::default(),
             done: 0,
             asked: BTreeSet::new(),
@@ -285,7 +305,9 @@ impl Engine {
                 Err(error) => outcome = Err(error.into()),
             }
         }
-        run.report_health(&outcome, pull.is_some()).await?;
+        // Of what was left out nobody knows: only a sync of the whole says when the connection was seen.
+        let whole = pull.is_some_and(|pulling| pulling.collections.is_none());
+        run.report_health(&outcome, whole).await?;
         outcome.map(|()| run.summary)
     }
 
@@ -331,21 +353,25 @@ impl Engine {
 }
 
 impl Run<'_> {
-    async fn work(&mut self, pull: Option<(bool, bool)>) -> Result<(), Trouble> {
-        if let Some((discover, _)) = pull {
-            self.discover(discover).await?;
+    async fn work(&mut self, pull: Option<Pulling<'_>>) -> Result<(), Trouble> {
+        if let Some(pulling) = pull {
+            self.discover(pulling.discover).await?;
         }
         self.desk.cause.via = Some(Via::Probe);
         self.recover().await?;
         self.desk.cause.via = Some(Via::Job);
         let mut held = None;
-        if pull.is_some() {
+        if let Some(pulling) = pull {
             let collections = self
                 .desk
                 .store
                 .collections(&self.organization, &self.connection.id)
                 .await?;
-            for collection in collections.into_iter().filter(|collection| collection.enabled) {
+            let wanted = |collection: &Collection| {
+                let named = |selection: &Selection| selection.takes(&collection.id);
+                collection.enabled && pulling.collections.is_none_or(named)
+            };
+            for collection in collections.into_iter().filter(wanted) {
                 match self.pull(collection).await {
                     Err(stop @ (Trouble::Held(_) | Trouble::HeldChanges(_))) => held = Some(stop),
                     outcome => outcome?,

@@ -445,6 +445,27 @@ pub struct NewJob {
     pub run_at: i64,
 }
 
+/// Some of a connection's collections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// These.
+    Only(Vec<CollectionId>),
+    /// All but these: they have schedules of their own.
+    Except(Vec<CollectionId>),
+}
+
+impl Selection {
+    /// Whether it names this one.
+    #[must_use]
+    pub fn takes(&self, collection: &CollectionId) -> bool {
+        match self {
+            Self::Only(named) => named.contains(collection),
+            Self::Except(named) => !named.contains(collection),
+        }
+    }
+}
+
 /// What a job does. Work on one connection never runs twice at once, whatever its task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
@@ -457,6 +478,13 @@ pub enum JobTask {
         discover: bool,
         /// Carry out deletes even if they exceed the breaker's share.
         approve_deletes: bool,
+    },
+    /// Pull what a schedule names of a connection's collections, then push.
+    Poll {
+        /// The connection.
+        connection: ConnectionId,
+        /// Which of its collections.
+        collections: Selection,
     },
     /// Push what is dirty on a connection.
     Push {
@@ -485,7 +513,7 @@ impl JobTask {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Sync { .. } => "sync",
+            Self::Sync { .. } | Self::Poll { .. } => "sync",
             Self::Push { .. } => "push",
             Self::Inbox { .. } => "inbox",
             Self::Mirror { .. } => "mirror",
@@ -499,7 +527,11 @@ impl JobTask {
     pub const fn is_kept(&self) -> bool {
         match self {
             Self::Inbox { .. } => false,
-            Self::Sync { .. } | Self::Push { .. } | Self::Mirror { .. } | Self::Unlink { .. } => true,
+            Self::Sync { .. }
+            | Self::Poll { .. }
+            | Self::Push { .. }
+            | Self::Mirror { .. }
+            | Self::Unlink { .. } => true,
         }
     }
 
@@ -509,7 +541,7 @@ impl JobTask {
     pub const fn head_start_ms(&self) -> i64 {
         match self {
             Self::Inbox { .. } | Self::Push { .. } => 5_000,
-            Self::Sync { .. } | Self::Mirror { .. } | Self::Unlink { .. } => 0,
+            Self::Sync { .. } | Self::Poll { .. } | Self::Mirror { .. } | Self::Unlink { .. } => 0,
         }
     }
 
@@ -517,9 +549,10 @@ impl JobTask {
     #[must_use]
     pub fn lane(&self) -> String {
         match self {
-            Self::Sync { connection, .. } | Self::Push { connection } | Self::Inbox { connection } => {
-                connection.to_string()
-            }
+            Self::Sync { connection, .. }
+            | Self::Poll { connection, .. }
+            | Self::Push { connection }
+            | Self::Inbox { connection } => connection.to_string(),
             Self::Mirror { mirror } => mirror.to_string(),
             Self::Unlink { .. } => "unlink".to_owned(),
         }

@@ -117,6 +117,7 @@ impl From<Job> for JobOut {
         let task = job.task.name();
         let (connection_id, mirror_id) = match job.task {
             JobTask::Sync { connection, .. }
+            | JobTask::Poll { connection, .. }
             | JobTask::Push { connection }
             | JobTask::Inbox { connection } => (Some(connection), None),
             JobTask::Mirror { mirror } => (None, Some(mirror)),

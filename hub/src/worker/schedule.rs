@@ -1,15 +1,17 @@
-//! The timer: makes a sync job for each connection that has not been looked at for a while.
+//! The timer: makes a sync job for each connection that has not been looked at for a while, and for what a schedule names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connector_sdk::Clock;
-use model::{ConnectionId, JobId, OrganizationId};
+use model::{CollectionId, ConnectionId, JobId, OrganizationId};
 use store::SqliteStore;
 use sync::ports::{Entropy, StoreError};
-use sync::state::{JobTask, NewJob};
+use sync::state::{JobTask, NewJob, Selection};
 use tokio_util::sync::CancellationToken;
 
+use crate::schedules::Schedule;
 use crate::state::id_parts;
 
 const LONGEST_TICK: Duration = Duration::from_secs(5);
@@ -30,6 +32,9 @@ pub async fn schedule(
         let now_ms = clock.now_ms();
         if let Err(error) = enqueue_due(&store, clock.as_ref(), entropy.as_ref(), interval_ms).await {
             tracing::error!(%error, "the periodic syncs could not be planned; tried again soon");
+        }
+        if let Err(error) = enqueue_scheduled(&store, clock.as_ref(), entropy.as_ref()).await {
+            tracing::error!(%error, "what schedules name could not be planned; tried again soon");
         }
         if let Err(error) = tend_inbox(&store, clock.as_ref(), entropy.as_ref()).await {
             tracing::error!(%error, "webhooks that wait could not be looked after; tried again soon");
@@ -53,11 +58,82 @@ async fn enqueue_due(
     interval_ms: i64,
 ) -> Result<(), StoreError> {
     let due = store.due_connections(clock.now_ms(), interval_ms).await?;
+    let mut apart = if due.is_empty() {
+        BTreeMap::new()
+    } else {
+        store.scheduled_collections().await?
+    };
     let jobs = due
         .into_iter()
-        .map(|(organization, connection)| sync_job(organization, connection, clock, entropy))
+        .map(|of| {
+            let task = rest_of(&of.1, apart.remove(&of));
+            job(of.0, task, clock, entropy)
+        })
         .collect();
     store.enqueue_all(jobs).await
+}
+
+/// A sync of all of a connection's collections but those that have schedules of their own.
+fn rest_of(connection: &ConnectionId, apart: Option<Vec<CollectionId>>) -> JobTask {
+    let connection = connection.clone();
+    match apart {
+        Some(apart) => JobTask::Poll {
+            connection,
+            collections: Selection::Except(apart),
+        },
+        None => JobTask::Sync {
+            connection,
+            discover: false,
+            approve_deletes: false,
+        },
+    }
+}
+
+/// Makes the jobs of schedules that are due, and says when each is due next: once, however many times were missed.
+async fn enqueue_scheduled(
+    store: &SqliteStore,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<(), StoreError> {
+    let now_ms = clock.now_ms();
+    let found = store.due_schedules(now_ms).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut apart = store.scheduled_collections().await?;
+    let mut of_connections: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for due in found {
+        let next_at = next_of(&due.schedule, now_ms, entropy.random());
+        if next_at.is_none() {
+            tracing::error!(connection = %due.connection, "a stored schedule names no time any more; it rests");
+        }
+        let key = (
+            due.organization.clone(),
+            due.connection.clone(),
+            due.collection.is_some(),
+        );
+        of_connections.entry(key).or_default().push((due, next_at));
+    }
+    for ((organization, connection, of_collections), due) in of_connections {
+        let task = if of_collections {
+            let named = due.iter().filter_map(|(due, _)| due.collection.clone());
+            JobTask::Poll {
+                connection,
+                collections: Selection::Only(named.collect()),
+            }
+        } else {
+            let rest = apart.remove(&(organization.clone(), connection.clone()));
+            rest_of(&connection, rest)
+        };
+        let job = job(organization, task, clock, entropy);
+        store.begin_scheduled(&job, &due).await?;
+    }
+    Ok(())
+}
+
+fn next_of(schedule: &str, now_ms: i64, random: u128) -> Option<i64> {
+    let schedule: Schedule = serde_json::from_str(schedule).ok()?;
+    schedule.rule().ok()?.next(now_ms, random)
 }
 
 /// Wakes what waits in the inbox without a job, drops what was parked for nobody, and shows how much waits.
@@ -89,22 +165,13 @@ async fn tend_inbox(store: &SqliteStore, clock: &dyn Clock, entropy: &dyn Entrop
     Ok(())
 }
 
-/// A plain sync of a connection, due now.
-pub(crate) fn sync_job(
-    organization: OrganizationId,
-    connection: ConnectionId,
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
-) -> NewJob {
+/// A job that is due now.
+fn job(organization: OrganizationId, task: JobTask, clock: &dyn Clock, entropy: &dyn Entropy) -> NewJob {
     let (now_ms, random) = id_parts(clock, entropy);
     NewJob {
         id: JobId::new(now_ms, random),
         organization,
-        task: JobTask::Sync {
-            connection,
-            discover: false,
-            approve_deletes: false,
-        },
+        task,
         run_at: clock.now_ms(),
     }
 }

@@ -29,6 +29,7 @@ mod renewal;
 mod rotation;
 mod scenarios;
 mod scene;
+mod schedules;
 mod server;
 mod streams;
 mod tenants;

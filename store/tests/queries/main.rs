@@ -17,6 +17,7 @@ mod outbound;
 #[path = "../place/mod.rs"]
 mod place;
 mod records;
+mod schedules;
 
 use bench::{Bench, DAY_MS, bench, ms, settled, zoned};
 use place::Place;

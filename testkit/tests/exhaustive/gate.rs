@@ -135,7 +135,7 @@ pub(crate) fn play(world: &World, task: &Task, script: &Script) -> Played {
             JobTask::Push { connection } => drop(inside.world.shelf.pushes.insert(connection)),
             JobTask::Mirror { .. } => inside.world.shelf.linking = true,
             // It can be begun at any time anyway.
-            JobTask::Sync { .. } | JobTask::Inbox { .. } | JobTask::Unlink { .. } => {}
+            JobTask::Sync { .. } | JobTask::Poll { .. } | JobTask::Inbox { .. } | JobTask::Unlink { .. } => {}
         }
     }
     Played {

@@ -1,6 +1,7 @@
 //! `/v1/connections`: accounts at providers. One is tried at its provider before anything is stored.
 
 mod authorize;
+mod schedule;
 mod shapes;
 mod sync;
 mod trial;
@@ -166,6 +167,7 @@ async fn change(
     let connection = find(&caller, &id).await?;
     check_consented(&caller, &connection, &wanted).await?;
     check_collections(&caller, &id, wanted.collections.as_ref()).await?;
+    let schedules = schedule::checked(&caller, &wanted)?;
     let config = wanted
         .config
         .map(|patch| merged(connection.config.clone(), patch));
@@ -200,6 +202,7 @@ async fn change(
         .await?
         .ok_or_else(|| ApiError::not_found("connection"))?;
     refresh_routes_of(caller.state(), &updated).await?;
+    schedule::store(&caller, &id, schedules).await?;
     for (collection, patch) in wanted.collections.unwrap_or_default() {
         if let Some(enabled) = patch.enabled {
             caller
@@ -356,16 +359,22 @@ async fn check_collections(
 async fn detail(caller: &Caller, connection: Connection) -> Result<ConnectionDetail, ApiError> {
     let (store, organization) = (caller.store(), &caller.organization);
     let mut collections = Vec::new();
+    let schedules = store.schedules(organization, &connection.id).await?;
     for collection in store.collections(organization, &connection.id).await? {
         let counts = store.link_counts(organization, &collection.id).await?;
-        collections.push(CollectionOut::of(collection, counts));
+        let own = schedules.collections.get(&collection.id);
+        let shown = schedule::of_collection(&connection, own, collection.enabled);
+        collections.push(CollectionOut::of(collection, counts, shown));
     }
     let grant = store.grant(organization, &connection.id).await?;
     let needs_owner = connection.health == Health::NeedsReauth;
     let repairable = grant.as_ref().is_some_and(|grant| grant.account.is_some());
     let repair_url = (needs_owner && repairable)
         .then(|| format!("{}/connect/repair/{}", caller.state().origin(), connection.id));
+    let shown = schedule::of_connection(caller, &connection, &schedules);
     Ok(ConnectionDetail {
+        schedule: shown.schedule,
+        next_sync_at: shown.next_sync_at,
         connection: connection.into(),
         consent: grant.map(ConsentOut::from),
         repair_url,

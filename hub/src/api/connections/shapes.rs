@@ -10,8 +10,10 @@ use store::{Grant, LinkCounts};
 use sync::state::{Collection, Connection, Health};
 use utoipa::ToSchema;
 
+use super::schedule::{Shown, said};
 use crate::api::envelope::moment;
 use crate::api::holds::HoldOut;
+use crate::schedules::Schedule;
 
 /// A new connection.
 #[derive(Deserialize, ToSchema)]
@@ -46,6 +48,10 @@ pub struct ConnectionPatchIn {
     pub credentials: Option<Map<String, Value>>,
     /// Whether its syncs rest.
     pub paused: Option<bool>,
+    /// When it is synced, in the place of the setting `sync_interval_seconds`; null: as that says.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Schedule>)]
+    pub schedule: Option<Option<Schedule>>,
     /// What to change of its collections, by their ids.
     #[schema(value_type = Option<BTreeMap<String, CollectionPatchIn>>)]
     pub collections: Option<BTreeMap<CollectionId, CollectionPatchIn>>,
@@ -57,6 +63,10 @@ pub struct ConnectionPatchIn {
 pub struct CollectionPatchIn {
     /// Whether it is synced.
     pub enabled: Option<bool>,
+    /// When it is synced, apart from the connection's others; null: with them.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Schedule>)]
+    pub schedule: Option<Option<Schedule>>,
 }
 
 /// A connection.
@@ -75,7 +85,7 @@ pub struct ConnectionOut {
     pub health: Health,
     /// Why it is not `active`, for a person.
     pub health_reason: Option<String>,
-    /// When a sync last ended well.
+    /// When a sync of the whole last ended well.
     #[schema(format = DateTime)]
     pub synced_at: Option<String>,
     /// When its collections were last listed.
@@ -112,6 +122,11 @@ pub struct ConnectionDetail {
     pub consent: Option<ConsentOut>,
     /// Where the account's owner connects it again, while its health is `needs_reauth`. Another account is refused there.
     pub repair_url: Option<String>,
+    /// When it is synced, where someone said it.
+    pub schedule: Option<Schedule>,
+    /// When its next periodic sync is due; null while it rests.
+    #[schema(format = DateTime)]
+    pub next_sync_at: Option<String>,
     /// Its collections, in order of their names.
     pub collections: Vec<CollectionOut>,
 }
@@ -166,6 +181,11 @@ pub struct CollectionOut {
     pub writable: bool,
     /// Whether it is synced.
     pub enabled: bool,
+    /// When it is synced, where that is not with the connection's others.
+    pub schedule: Option<Schedule>,
+    /// When it is due next by a schedule of its own.
+    #[schema(format = DateTime)]
+    pub next_sync_at: Option<String>,
     /// Set when a pull stopped because it would have deleted or changed too much: what it would have done. Answer
     /// with `/v1/calendars/{id}/hold/approve` or `/reject`.
     pub hold: Option<HoldOut>,
@@ -183,7 +203,7 @@ pub struct CollectionOut {
 }
 
 impl CollectionOut {
-    pub(super) fn of(collection: Collection, counts: LinkCounts) -> Self {
+    pub(super) fn of(collection: Collection, counts: LinkCounts, shown: Shown) -> Self {
         Self {
             id: collection.id,
             kind: collection.remote.kind,
@@ -194,6 +214,8 @@ impl CollectionOut {
                 Access::ReadOnly => false,
             },
             enabled: collection.enabled,
+            schedule: shown.schedule,
+            next_sync_at: shown.next_sync_at,
             hold: collection.hold.map(HoldOut::from),
             records: counts.synced + counts.pending + counts.rejected,
             pending: counts.pending,

@@ -10,6 +10,7 @@ pub fn connectors() -> Vec<Arc<dyn Connector>> {
     vec![
         Arc::new(connector_caldav::connector()),
         Arc::new(connector_google::connector()),
+        Arc::new(connector_imap::connector()),
     ]
 }
 

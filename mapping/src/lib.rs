@@ -9,6 +9,7 @@ mod error;
 pub mod google;
 mod html;
 pub mod ical;
+pub mod mime;
 
 pub use engine::{Codec, Direction, FieldSupport, Row};
 pub use error::{MappingError, Reason};

@@ -16,11 +16,21 @@ pub enum Kind {
     Event,
     /// A person or an organization in an address book.
     Contact,
+    /// A folder of a mailbox: itself a collection of messages.
+    Folder,
+    /// A message of a mailbox.
+    Message,
 }
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::Calendar, Self::Event, Self::Contact];
+    pub const ALL: [Self; 5] = [
+        Self::Calendar,
+        Self::Event,
+        Self::Contact,
+        Self::Folder,
+        Self::Message,
+    ];
 
     /// The name used in the API, in logs and in the store.
     #[must_use]
@@ -29,6 +39,8 @@ impl Kind {
             Self::Calendar => "calendar",
             Self::Event => "event",
             Self::Contact => "contact",
+            Self::Folder => "folder",
+            Self::Message => "message",
         }
     }
 
@@ -45,6 +57,19 @@ impl Kind {
             Self::Calendar => crate::calendar::schema(),
             Self::Event => crate::event::schema(),
             Self::Contact => crate::contact::schema(),
+            Self::Folder => crate::folder::schema(),
+            Self::Message => crate::message::schema(),
+        }
+    }
+
+    /// What a collection of records of this kind is called, whose fields say what a provider tells of it; `None` where
+    /// it has no kind of its own.
+    #[must_use]
+    pub const fn container(self) -> Option<Self> {
+        match self {
+            Self::Event => Some(Self::Calendar),
+            Self::Message => Some(Self::Folder),
+            Self::Calendar | Self::Contact | Self::Folder => None,
         }
     }
 }

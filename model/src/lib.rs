@@ -10,8 +10,10 @@ pub mod content;
 pub mod event;
 pub mod expand;
 mod fields;
+pub mod folder;
 pub mod id;
 pub mod kind;
+pub mod message;
 mod record;
 pub mod schema;
 pub mod series;
@@ -22,11 +24,13 @@ pub use calendar::Calendar;
 pub use contact::Contact;
 pub use content::{Content, FieldPath, Fields, PartKey};
 pub use event::Event;
+pub use folder::Folder;
 pub use id::{
     ApiKeyId, AuditId, CollectionId, ConflictId, ConnectLinkId, ConnectionId, InboundId, IntentId, JobId,
     JourneyId, LinkId, MirrorId, OrganizationId, OutboundDeliveryId, ProviderAppId, QuarantineId, RecordId,
     UserId, WebhookEndpointId,
 };
 pub use kind::Kind;
+pub use message::Message;
 pub use schema::{FieldError, FieldSpec, MergeClass, Schema, Scope};
 pub use time::EventTime;

@@ -91,7 +91,7 @@ pub(crate) fn lookup_uid(uid: &str) -> String {
 fn span(kind: Kind, content: &Content) -> (Option<i64>, Option<i64>) {
     match kind {
         Kind::Event => expand::span(content).map_or((None, None), |(first, last)| (Some(first), last)),
-        Kind::Calendar | Kind::Contact => (None, None),
+        Kind::Calendar | Kind::Contact | Kind::Folder | Kind::Message => (None, None),
     }
 }
 

@@ -17,8 +17,9 @@ pub(crate) fn text(kind: Kind, content: &Content) -> String {
 }
 
 fn collect(kind: Kind, fields: &Fields, found: &mut String) {
-    for (name, value) in fields {
-        let Some(spec) = kind.schema().field(name) else {
+    // In the schema's order: of a long record its beginning is kept, and its name stands there.
+    for spec in kind.schema().fields {
+        let Some(value) = fields.get(spec.name) else {
             continue;
         };
         match spec.merge {
@@ -39,11 +40,14 @@ fn collect(kind: Kind, fields: &Fields, found: &mut String) {
                     add(Some(element), found);
                 }
             }
-            MergeClass::Scalar
-            | MergeClass::Instant
-            | MergeClass::Map
-            | MergeClass::OrderedList
-            | MergeClass::Reference => {}
+            // People of a message.
+            MergeClass::OrderedList => {
+                for element in value.as_array().into_iter().flatten() {
+                    add(element.get("name"), found);
+                    add(element.get("address"), found);
+                }
+            }
+            MergeClass::Scalar | MergeClass::Instant | MergeClass::Map | MergeClass::Reference => {}
         }
     }
 }

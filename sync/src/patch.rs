@@ -80,7 +80,7 @@ pub(crate) fn follow_start(mut next: Content, before: &Content) -> Content {
 pub(crate) fn check_content(kind: Kind, content: &Content) -> Result<(), EditError> {
     match kind {
         Kind::Event => check_event(content),
-        Kind::Calendar | Kind::Contact => Ok(()),
+        Kind::Calendar | Kind::Contact | Kind::Folder | Kind::Message => Ok(()),
     }
 }
 

@@ -89,6 +89,7 @@ pub(crate) fn scene(options: Options) -> Scene {
         connector: Arc::new(connector_memory::connector(MemoryProvider::new(options))),
         ctx: Context {
             http: Arc::new(NoNetwork),
+            dial: Arc::new(connector_sdk::NoDial),
             base_url: "memory://provider/".parse().unwrap(),
             credentials: Arc::new(Credentials::default()),
             config: Arc::default(),

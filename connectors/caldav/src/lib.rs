@@ -32,6 +32,7 @@ static INFO: ConnectorInfo = ConnectorInfo {
     id: "caldav",
     name: "CalDAV",
     kinds: &[Kind::Event],
+    schemes: connector_sdk::WEB,
     default_base_url: None,
     limits: Limits {
         requests_per_second: None,
@@ -94,7 +95,7 @@ impl Connector for CaldavConnector {
                 webhook_expires_max_ms: None,
                 fields: mapping::ical::support(),
             },
-            Kind::Calendar | Kind::Contact => Capability::NONE,
+            Kind::Calendar | Kind::Contact | Kind::Folder | Kind::Message => Capability::NONE,
         }
     }
 

@@ -15,6 +15,7 @@ static INFO: ConnectorInfo = ConnectorInfo {
     id: "google",
     name: "Google Calendar",
     kinds: &[Kind::Event],
+    schemes: connector_sdk::WEB,
     default_base_url: Some("https://www.googleapis.com/calendar/v3/"),
     limits: Limits {
         // 600 requests per minute, project and user: https://developers.google.com/workspace/calendar/api/guides/quota
@@ -48,7 +49,7 @@ impl Connector for GoogleConnector {
 
     fn capability(&self, kind: Kind) -> Capability {
         match kind {
-            Kind::Calendar | Kind::Contact => Capability::NONE,
+            Kind::Calendar | Kind::Contact | Kind::Folder | Kind::Message => Capability::NONE,
             Kind::Event => Capability {
                 read: true,
                 create: true,

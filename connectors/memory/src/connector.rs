@@ -46,6 +46,7 @@ impl MemoryConnector {
                 id,
                 name: "Memory",
                 kinds: &[Kind::Event],
+                schemes: connector_sdk::WEB,
                 default_base_url: Some("memory://provider/"),
                 limits: Limits {
                     requests_per_second: None,
@@ -73,7 +74,7 @@ impl Connector for MemoryConnector {
 
     fn capability(&self, kind: Kind) -> Capability {
         match kind {
-            Kind::Calendar | Kind::Contact => Capability::NONE,
+            Kind::Calendar | Kind::Contact | Kind::Folder | Kind::Message => Capability::NONE,
             Kind::Event => {
                 let options = self.provider.options();
                 Capability {

@@ -28,6 +28,7 @@ impl HttpTransport for NoNetwork {
 fn context() -> Context {
     Context {
         http: Arc::new(NoNetwork),
+        dial: Arc::new(connector_sdk::NoDial),
         base_url: "memory://provider/".parse().unwrap(),
         credentials: Arc::new(Credentials::default()),
         config: Arc::default(),

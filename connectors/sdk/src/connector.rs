@@ -24,6 +24,8 @@ pub struct ConnectorInfo {
     pub name: &'static str,
     /// The kinds it exchanges.
     pub kinds: &'static [Kind],
+    /// How a connection's address may begin; [`WEB`] for what is spoken to by HTTP.
+    pub schemes: &'static [&'static str],
     /// The address it speaks to when a connection names none; `None` when a connection must name one.
     pub default_base_url: Option<&'static str>,
     /// What the vendor allows.
@@ -33,6 +35,9 @@ pub struct ConnectorInfo {
     /// The vendor's documentation.
     pub docs_url: &'static str,
 }
+
+/// The schemes of addresses that are spoken to by HTTP.
+pub const WEB: &[&str] = &["https", "http"];
 
 /// What a vendor allows one connection.
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::credentials::Credentials;
+use crate::dial::Dial;
 use crate::http::HttpTransport;
 
 /// Everything a connector needs for one piece of work on one connection. Cheap to clone.
@@ -14,6 +15,8 @@ use crate::http::HttpTransport;
 pub struct Context {
     /// Sends requests, through the layers.
     pub http: Arc<dyn HttpTransport>,
+    /// Opens streams to providers that do not speak HTTP.
+    pub dial: Arc<dyn Dial>,
     /// Where the provider is.
     pub base_url: Url,
     /// What the connection proves itself with.

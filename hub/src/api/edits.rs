@@ -1,6 +1,6 @@
 //! Refused edits in the API's words: which code, which field.
 
-use model::{FieldError, Kind};
+use model::FieldError;
 use sync::EditError;
 
 use super::error::{ApiError, Code};
@@ -33,10 +33,9 @@ fn refused_field(error: &FieldError) -> ApiError {
     let problem = error.problem.as_str();
     let named = problem.split('`').nth(1).unwrap_or_default();
     let inner = |name: &str| format!("{}.{name}", error.field);
-    let spec = Kind::Event.schema().field(&error.field);
-    let (code, path) = if spec.is_none() {
+    let (code, path) = if problem.starts_with("there is no such field") {
         (Code::UnknownField, error.field.clone())
-    } else if spec.is_some_and(|spec| !spec.writable) {
+    } else if problem.ends_with("and cannot be written") {
         (Code::ReadOnly, error.field.clone())
     } else if problem.ends_with("needs a start") {
         (Code::MissingField, error.field.clone())

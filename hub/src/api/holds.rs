@@ -1,4 +1,4 @@
-//! `/v1/calendars/{id}/hold`: what a person says when a sync stopped because it would have changed too much.
+//! `/v1/calendars/{id}/hold` and `/v1/folders/{id}/hold`: what a person says when a sync stopped because it would have changed too much.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::calendars::found;
 use super::envelope::{Data, moment};
 use super::error::{ApiError, Failures};
 use super::extract::{Caller, Id};
 use super::jobs::{JobOut, enqueue};
+use super::{calendars, folders};
 use crate::state::AppState;
 
 /// Why a calendar waits for a person. Of the sync that asks only those first pages were taken over that lay within the
@@ -63,6 +63,8 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(approve))
         .routes(routes!(reject))
+        .routes(routes!(approve_folder))
+        .routes(routes!(reject_folder))
 }
 
 /// Lets the sync do what it asked about. Answers with the job that does it. The word is for what was shown: a sync
@@ -70,6 +72,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 #[utoipa::path(post, path = "/v1/calendars/{id}/hold/approve", tag = "calendars", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 202, body = Data<JobOut>), Failures))]
 async fn approve(caller: Caller, Id(id): Id<CollectionId>) -> Result<Response, ApiError> {
+    calendars::found(&caller, &id).await?;
     answer(&caller, &id, HoldAnswer::Approved).await
 }
 
@@ -79,11 +82,29 @@ async fn approve(caller: Caller, Id(id): Id<CollectionId>) -> Result<Response, A
 #[utoipa::path(post, path = "/v1/calendars/{id}/hold/reject", tag = "calendars", security(("api_key" = [])),
     params(("id" = String, Path)), responses((status = 202, body = Data<JobOut>), Failures))]
 async fn reject(caller: Caller, Id(id): Id<CollectionId>) -> Result<Response, ApiError> {
+    calendars::found(&caller, &id).await?;
+    answer(&caller, &id, HoldAnswer::Rejected).await
+}
+
+/// Lets the sync of a folder do what it asked about. Answers with the job that does it.
+#[utoipa::path(post, path = "/v1/folders/{id}/hold/approve", tag = "folders", security(("api_key" = [])),
+    params(("id" = String, Path)), responses((status = 202, body = Data<JobOut>), Failures))]
+async fn approve_folder(caller: Caller, Id(id): Id<CollectionId>) -> Result<Response, ApiError> {
+    folders::found(&caller, &id).await?;
+    answer(&caller, &id, HoldAnswer::Approved).await
+}
+
+/// Keeps what the sync of a folder would have changed: flags are set again at the provider as the hub has them. A mailbox
+/// takes no removed message back: its link becomes `rejected`, and the hub keeps the message. Answers with the job that
+/// does it.
+#[utoipa::path(post, path = "/v1/folders/{id}/hold/reject", tag = "folders", security(("api_key" = [])),
+    params(("id" = String, Path)), responses((status = 202, body = Data<JobOut>), Failures))]
+async fn reject_folder(caller: Caller, Id(id): Id<CollectionId>) -> Result<Response, ApiError> {
+    folders::found(&caller, &id).await?;
     answer(&caller, &id, HoldAnswer::Rejected).await
 }
 
 async fn answer(caller: &Caller, id: &CollectionId, answer: HoldAnswer) -> Result<Response, ApiError> {
-    found(caller, id).await?;
     let collection = caller
         .engine()
         .answer_hold(&caller.organization, id, answer, &caller.origin())

@@ -16,6 +16,7 @@ pub mod envelope;
 pub mod error;
 pub mod events;
 pub mod extract;
+pub mod folders;
 pub mod free_busy;
 mod gauges;
 pub mod health;
@@ -24,6 +25,7 @@ mod idempotency;
 pub mod jobs;
 mod layers;
 pub mod links;
+pub mod messages;
 pub mod mirrors;
 pub mod occurrences;
 pub mod passthrough;
@@ -63,6 +65,8 @@ fn resources() -> OpenApiRouter<AppState> {
         .merge(calendars::router())
         .merge(holds::router())
         .merge(events::router())
+        .merge(folders::router())
+        .merge(messages::router())
         .merge(occurrences::router())
         .merge(free_busy::router())
         .merge(mirrors::router())
@@ -136,7 +140,7 @@ fn document() -> OpenApi {
         .title("Concord")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Calendars of different systems in one API. Every success is `{\"data\": ...}`, every failure \
+            "Calendars and mailboxes of different systems in one API. Every success is `{\"data\": ...}`, every failure \
              `{\"error\": {\"code\", \"message\", \"details\", \"request_id\"}}`.",
         ))
         .build();

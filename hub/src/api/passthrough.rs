@@ -90,7 +90,7 @@ async fn pass(caller: Caller, State(state): State<AppState>, request: Request) -
         headers: &head.headers,
         body,
     };
-    let base = crate::providers::base_url(&connection.config, usual);
+    let base = crate::providers::base_url(&connection.config, usual, connector_sdk::WEB);
     let base = base.map_err(|error| ApiError::from_provider(&error))?;
     let mut request = passthrough::prepare(call, &declared, &base, usual)?;
     let permit = providers.call_permit(&connection);

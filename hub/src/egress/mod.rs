@@ -3,6 +3,7 @@
 
 mod address;
 mod destination;
+mod lookup;
 mod policy;
 mod resolve;
 mod transport;

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use connector_sdk::dial::{Lookup, NetworkDialer, SystemLookup};
 use connector_sdk::http::NetworkTransport;
 use connector_sdk::layers::{Budget, Metrics, RateLimit, RetryIdempotent, own_budget};
-use connector_sdk::{Clock, Connector, Context, Credentials, Error, ErrorKind, HttpTransport};
+use connector_sdk::{Clock, Connector, Context, Credentials, Dial, Error, ErrorKind, HttpTransport};
 use model::ConnectionId;
 use serde_json::{Map, Value};
 use store::{Held, SqliteStore};
@@ -46,6 +47,7 @@ pub struct ProviderPool {
     renewals: Arc<Renewals>,
     open: Mutex<HashMap<ConnectionId, Arc<Kept>>>,
     guard: Option<Guard>,
+    dialer: Arc<NetworkDialer>,
     /// Where nodes share the vendors' rates.
     shared: Option<Budgets>,
     /// Places for calls in vendors' own words.
@@ -89,7 +91,12 @@ impl ProviderPool {
             };
             Ok(Service { connector, transport })
         };
+        let lookup: Arc<dyn Lookup> = match &guard {
+            Some(guard) => Arc::new(guard.clone()),
+            None => Arc::new(SystemLookup),
+        };
         Ok(Self {
+            dialer: Arc::new(NetworkDialer::new(extra_roots, lookup)?),
             services: connectors
                 .into_iter()
                 .map(service)
@@ -241,7 +248,8 @@ impl ProviderPool {
             connector: Arc::clone(&service.connector),
             ctx: Context {
                 http: Arc::new(Metrics::new(transport, info.id)),
-                base_url: base_url(config, info.default_base_url)?,
+                dial: Arc::clone(&self.dialer) as Arc<dyn Dial>,
+                base_url: base_url(config, info.default_base_url, info.schemes)?,
                 credentials: Arc::new(credentials),
                 config: Arc::new(config.clone()),
                 clock: Arc::clone(&self.clock),
@@ -336,7 +344,7 @@ fn is_due(credentials: &Credentials, now_ms: i64) -> bool {
 ///
 /// # Errors
 /// `Invalid`, saying what is wrong with the address.
-pub fn base_url(config: &Map<String, Value>, usual: Option<&str>) -> Result<Url, Error> {
+pub fn base_url(config: &Map<String, Value>, usual: Option<&str>, schemes: &[&str]) -> Result<Url, Error> {
     let text = match config.get("base_url") {
         Some(Value::String(text)) => text.as_str(),
         None | Some(Value::Null) => {
@@ -345,8 +353,9 @@ pub fn base_url(config: &Map<String, Value>, usual: Option<&str>) -> Result<Url,
         Some(_) => return Err(invalid("must be text".to_owned())),
     };
     let url = Url::parse(text).map_err(|error| invalid(format!("is not an address: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(invalid("must begin with https:// or http://".to_owned()));
+    if !schemes.contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
+        let known: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        return Err(invalid(format!("must begin with {}", known.join(" or "))));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid(
@@ -371,17 +380,19 @@ fn stored(error: sync::ports::StoreError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use connector_sdk::WEB;
+
     use super::*;
 
     fn problem(base_url_text: Value) -> String {
         let config = Map::from_iter([("base_url".to_owned(), base_url_text)]);
-        base_url(&config, None).unwrap_err().message
+        base_url(&config, None, WEB).unwrap_err().message
     }
 
     #[test]
     fn a_connection_without_an_address_uses_the_providers_own() {
-        assert!(base_url(&Map::new(), None).is_err());
-        let url = base_url(&Map::new(), Some("https://calendar.example/v3/")).unwrap();
+        assert!(base_url(&Map::new(), None, WEB).is_err());
+        let url = base_url(&Map::new(), Some("https://calendar.example/v3/"), WEB).unwrap();
         assert_eq!(url.as_str(), "https://calendar.example/v3/");
     }
 

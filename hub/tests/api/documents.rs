@@ -108,7 +108,7 @@ async fn connectors_say_what_they_can_do() {
         .iter()
         .map(|each| &each["id"])
         .collect();
-    assert_eq!(ids, ["caldav", "google"]);
+    assert_eq!(ids, ["caldav", "google", "imap"]);
     assert_eq!(connectors[0]["kinds"][0]["kind"], "event");
     assert_eq!(connectors[0]["kinds"][0]["capability"]["read"], true);
 }

@@ -136,6 +136,7 @@ async fn stage_by(refuses: bool, clock: impl FnOnce(&Path) -> Arc<dyn Clock>) ->
         id: "counting",
         name: "Counting",
         kinds: &[],
+        schemes: connector_sdk::WEB,
         default_base_url: Some("https://provider.example/"),
         limits: Limits {
             requests_per_second: None,

@@ -2,14 +2,16 @@
 //! new one cannot be forgotten.
 
 use ::sync::ports::{Effect, Store as _};
-use ::sync::state::Conflict;
+use ::sync::state::{Collection, Conflict, Record};
 use connector_memory::delivery;
 use connector_sdk::signature::{Scheme as _, StandardWebhooks, standard_webhooks};
 use connector_sdk::webhooks::inbox::StoredHead;
-use connector_sdk::{Clock as _, SystemClock, WebhookSecrets};
+use connector_sdk::{Access, Clock as _, RemoteCollection, RemoteId, SystemClock, WebhookSecrets};
 use hub::entropy::SystemEntropy;
 use hub::state::id_parts;
-use model::{ConflictId, ConnectLinkId, InboundId, JobId, ProviderAppId};
+use model::{
+    CollectionId, ConflictId, ConnectLinkId, Content, Fields, InboundId, JobId, Kind, ProviderAppId, RecordId,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::caldav::{AccountConfig, CaldavServer, CalendarConfig};
@@ -63,6 +65,7 @@ async fn tenant_with_everything() -> (TestServer, CaldavServer) {
     put_delivery(&server).await;
     put_webhook(&server).await;
     put_connect_link(&server).await;
+    put_message(&server).await;
     (server, calendars)
 }
 
@@ -161,6 +164,52 @@ async fn put_conflict(server: &TestServer) {
     store.commit(&organization, None, effects).await.unwrap();
 }
 
+/// A folder with a message in it.
+async fn put_message(server: &TestServer) {
+    let store = server.server.state().unscoped_store();
+    let organization = store.organizations().await.unwrap().remove(0).id;
+    let filter = LinkFilter::default();
+    let links = store
+        .links(&organization, &filter, &Paging::first(1))
+        .await
+        .unwrap();
+    let (now_ms, random) = id_parts(&SystemClock, &SystemEntropy);
+    let folder = Collection {
+        id: CollectionId::new(now_ms, random),
+        organization: organization.clone(),
+        connection: links.items[0].connection.clone(),
+        remote: RemoteCollection {
+            id: RemoteId("INBOX".to_owned()),
+            kind: Kind::Message,
+            name: "INBOX".to_owned(),
+            access: Access::ReadWrite,
+            fields: Fields::new(),
+        },
+        cursor: None,
+        enumerated_at: None,
+        enabled: false,
+        hold: None,
+    };
+    let message = Record {
+        id: RecordId::new(now_ms, random),
+        organization: organization.clone(),
+        kind: Kind::Message,
+        version: 1,
+        content: Content::new([("subject".to_owned(), json!("Ours"))].into()),
+        clocks: std::collections::BTreeMap::new(),
+        home: None,
+        deleted: false,
+        merged_into: None,
+        created_at: SystemClock.now_ms(),
+        updated_at: SystemClock.now_ms(),
+    };
+    let effects = vec![
+        Effect::PutCollection(Box::new(folder)),
+        Effect::CreateRecord(Box::new(message)),
+    ];
+    store.commit(&organization, None, effects).await.unwrap();
+}
+
 /// A webhook endpoint that is told nothing but a test, which nobody takes.
 async fn put_delivery(server: &TestServer) {
     let made = server
@@ -214,7 +263,7 @@ fn body_for(method: &Method, path: &str) -> Option<Value> {
             Some(json!({"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}))
         }
         ("PATCH", "/v1/provider-apps/{id}") => Some(json!({"name": "theirs"})),
-        (_, "/v1/calendars/{id}") => Some(json!({"enabled": true})),
+        (_, "/v1/calendars/{id}" | "/v1/folders/{id}") => Some(json!({"enabled": true})),
         _ => Some(json!({})),
     }
 }

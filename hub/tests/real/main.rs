@@ -1,5 +1,6 @@
-//! The program `concord` as its own process, against a real CalDAV server (a private Radicale) and a simulated
-//! Google. Everything goes through the HTTP API; what happens at the servers is counted and read there.
+//! The program `concord` as its own process, against real servers (a private Radicale for CalDAV, a private Dovecot for
+//! IMAP) and a simulated Google. Everything goes through the HTTP API; what happens at the servers is counted and read
+//! there.
 //!
 //! `CONCORD_FULL=1` runs the sizes that take minutes: 2,000 events, fifty kills.
 
@@ -12,6 +13,7 @@
 mod bad_servers;
 mod hub;
 mod kill;
+mod mailbox;
 mod mirror;
 mod passthrough;
 mod radicale;

@@ -13,8 +13,8 @@ pub(crate) fn candidate_keys(record: &Record) -> (Reason, Vec<String>) {
     match record.kind {
         Kind::Event => (Reason::TitleAndTime, title_and_time(record).into_iter().collect()),
         Kind::Contact => (Reason::Address, addresses(&record.content.fields)),
-        // Calendars are collections; they are never members of a mirror.
-        Kind::Calendar => (Reason::Uid, Vec::new()),
+        // Calendars and folders are collections, never members of a mirror; a message is in one place.
+        Kind::Calendar | Kind::Folder | Kind::Message => (Reason::Uid, Vec::new()),
     }
 }
 
@@ -52,6 +52,8 @@ pub(crate) fn is_likely(kind: Kind, sent: &Content, object: &Content) -> bool {
     let name = match kind {
         Kind::Event | Kind::Calendar => "title",
         Kind::Contact => "display_name",
+        Kind::Folder => "name",
+        Kind::Message => "subject",
     };
     let (told, name) = (words(sent, name), words(found, name));
     if told.is_none() && moment(sent).is_none() {
@@ -64,7 +66,7 @@ pub(crate) fn is_likely(kind: Kind, sent: &Content, object: &Content) -> bool {
             let known = addresses(sent);
             addresses(found).iter().any(|address| known.contains(address))
         }
-        Kind::Calendar => false,
+        Kind::Calendar | Kind::Folder | Kind::Message => false,
     };
     let cut = match (&told, &name) {
         (Some(told), Some(name)) => !name.is_empty() && told.starts_with(name.as_str()),

@@ -63,19 +63,48 @@ impl Pulled {
     }
 }
 
+/// Where an earlier pull ended, and what the hub would hold by then.
+pub(super) struct Since {
+    pub(super) cursor: Cursor,
+    known: Known,
+}
+
+impl Since {
+    /// What is held after these pages, of which the last brought the cursor.
+    pub(super) fn after(mut self, pages: &[Page]) -> Result<Self> {
+        for change in pages.iter().flat_map(|page| &page.changes) {
+            match change {
+                Change::Present(object) => {
+                    self.known.insert(object.id.clone(), object.version.clone());
+                }
+                Change::Unreadable { id, version, .. } => {
+                    self.known.insert(id.clone(), version.clone());
+                }
+                Change::Deleted(id) => {
+                    self.known.remove(id);
+                }
+                Change::Unchanged(_) => {}
+            }
+        }
+        let last = pages.last().and_then(|page| page.cursor.clone());
+        self.cursor = last.context("the pages end without a cursor")?;
+        Ok(self)
+    }
+}
+
 /// Pulls to the end, or until `stop` says so after a page.
 pub(super) async fn pages(
     subject: &dyn Subject,
     ctx: &Context,
     collection: &RemoteCollection,
-    cursor: Option<&Cursor>,
+    since: Option<&Since>,
     mut after_page: impl AsyncFnMut(usize) -> Result<()>,
 ) -> Result<Pulled> {
-    let known = Known::new();
+    let nothing = Known::new();
     let request = PullRequest {
         collection,
-        cursor,
-        known: &known,
+        cursor: since.map(|since| &since.cursor),
+        known: since.map_or(&nothing, |since| &since.known),
     };
     let mut pages = Vec::new();
     let mut stream = pull(subject)?.pages(ctx, request);
@@ -99,10 +128,10 @@ pub(super) async fn pages(
 pub(super) async fn all(
     subject: &dyn Subject,
     collection: &RemoteCollection,
-    cursor: Option<&Cursor>,
+    since: Option<&Since>,
 ) -> Result<Vec<Page>> {
     let ctx = subject.context();
-    pages(subject, &ctx, collection, cursor, async |_| Ok(()))
+    pages(subject, &ctx, collection, since, async |_| Ok(()))
         .await?
         .complete()
 }
@@ -124,16 +153,19 @@ pub(super) async fn objects(
         .collect()
 }
 
-/// The cursor after everything that is there now.
-pub(super) async fn cursor(subject: &dyn Subject, collection: &RemoteCollection) -> Result<Cursor> {
+/// The cursor after everything that is there now, with what is there.
+pub(super) async fn cursor(subject: &dyn Subject, collection: &RemoteCollection) -> Result<Since> {
     let pages = all(subject, collection, None).await?;
-    let last = pages.into_iter().next_back().context("a full pull has no page")?;
+    let last = pages.last().context("a full pull has no page")?;
     anyhow::ensure!(
         last.listing == Listing::Complete,
         "a full pull does not end complete"
     );
-    last.cursor
-        .context("an incremental connector gives no cursor at the end")
+    let nothing = Since {
+        cursor: Cursor(String::new()),
+        known: Known::new(),
+    };
+    nothing.after(&pages)
 }
 
 /// One object by its id.
@@ -237,5 +269,24 @@ pub(super) fn reads(capability: &Capability) -> bool {
 }
 
 pub(super) fn writes(capability: &Capability) -> bool {
-    capability.read && capability.create && capability.update && capability.delete
+    edits(capability) && capability.create
+}
+
+/// Records are changed and deleted; they may all be made by others.
+pub(super) fn edits(capability: &Capability) -> bool {
+    capability.read && capability.update && capability.delete
+}
+
+/// A record that is there: made by the connector, or by another client where the connector makes none.
+pub(super) async fn there(
+    subject: &dyn Subject,
+    collection: &RemoteCollection,
+    number: u128,
+    content: Content,
+) -> Result<RemoteObject> {
+    if subject.connector().capability(subject.kind()).create {
+        return store(subject, collection, create(number, content)).await;
+    }
+    let id = subject.put(&content).await?;
+    fetch(subject, collection, &id).await
 }

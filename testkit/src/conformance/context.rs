@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use connector_sdk::dial::{NetworkDialer, SystemLookup};
 use connector_sdk::http::NetworkTransport;
 use connector_sdk::{
-    Context, Credentials, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport, SystemClock,
+    Context, Credentials, Dial, Error, ErrorKind, HttpRequest, HttpResponse, HttpTransport, NoDial,
+    SystemClock,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +23,14 @@ const MAX_RESPONSE_BYTES: usize = 64 << 20;
 /// A `base_url` that is none, or members that are no text.
 pub fn context(base_url: &str, credentials: &Value, config: &Value) -> anyhow::Result<Context> {
     let transport = NetworkTransport::new(TIMEOUT, MAX_RESPONSE_BYTES, &[])?;
-    made(Arc::new(transport), base_url, credentials, config)
+    let dialer = NetworkDialer::new(&[], Arc::new(SystemLookup))?;
+    made(
+        Arc::new(transport),
+        Arc::new(dialer),
+        base_url,
+        credentials,
+        config,
+    )
 }
 
 /// A context for a provider inside the process: whatever it tries to send fails.
@@ -29,11 +38,18 @@ pub fn context(base_url: &str, credentials: &Value, config: &Value) -> anyhow::R
 /// # Errors
 /// A `base_url` that is none.
 pub fn no_network(base_url: &str) -> anyhow::Result<Context> {
-    made(Arc::new(NoNetwork), base_url, &Value::Null, &Value::Null)
+    made(
+        Arc::new(NoNetwork),
+        Arc::new(NoDial),
+        base_url,
+        &Value::Null,
+        &Value::Null,
+    )
 }
 
 fn made(
     http: Arc<dyn HttpTransport>,
+    dial: Arc<dyn Dial>,
     base_url: &str,
     credentials: &Value,
     config: &Value,
@@ -41,6 +57,7 @@ fn made(
     let members = |json: &Value| json.as_object().cloned().unwrap_or_default();
     Ok(Context {
         http,
+        dial,
         base_url: base_url.parse()?,
         credentials: Arc::new(Credentials::from_json(&members(credentials))?),
         config: Arc::new(members(config)),

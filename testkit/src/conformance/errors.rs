@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use connector_sdk::{Error, ErrorKind, Listing, Retry};
 
-use super::case::{all, apply, cases, create, of_kind, pages, pull, push, reads, writes};
+use super::case::{
+    all, apply, cases, create, delete, edits, fetch, of_kind, pages, pull, push, reads, target,
+};
 use super::{Subject, collection, sample};
 
 cases![
@@ -15,7 +17,7 @@ cases![
     (
         every_facet_says_that_the_credentials_are_refused,
         "E1, E3, E4",
-        writes
+        edits
     ),
 ];
 
@@ -69,12 +71,18 @@ async fn a_token_revoked_between_pages_ends_the_stream_without_a_cursor(subject:
 async fn every_facet_says_that_the_credentials_are_refused(subject: &dyn Subject) -> Result<()> {
     let collection = collection(subject).await?;
     let id = subject.put(&sample::plain(subject.kind(), "there")).await?;
+    let there = fetch(subject, &collection, &id).await?;
     subject.revoke().await?;
     let ctx = subject.context();
     let listed = pull(subject)?.collections(&ctx).await;
     check(subject, &listed.err().context("collections are listed")?)?;
     let fetched = pull(subject)?.fetch(&ctx, &collection, &[id]).await;
     check(subject, &fetched.err().context("an object is fetched")?)?;
+    let removed = apply(subject, &collection, delete(target(&there))).await?;
+    check(subject, &removed.err().context("an object is removed")?)?;
+    if !super::capability(subject).create {
+        return Ok(());
+    }
     let write = of_kind(subject, create(30, sample::plain(subject.kind(), "refused")));
     let written = apply(subject, &collection, write.clone()).await?;
     check(subject, &written.err().context("an object is written")?)?;

@@ -92,9 +92,13 @@ async fn collections_name_kind_access_and_title(subject: &dyn Subject) -> Result
         listed.access
     );
     ensure!(!listed.name.is_empty(), "it has no title");
-    let schema = Kind::Calendar.schema();
     for field in listed.fields.keys() {
-        ensure!(schema.field(field).is_some(), "a calendar has no field `{field}`");
+        let known = subject.kind().container().unwrap_or(Kind::Calendar);
+        ensure!(
+            known.schema().field(field).is_some(),
+            "a {} has no field `{field}`",
+            known.name()
+        );
     }
     ensure!(capability(subject).read, "a listed collection can be read");
     Ok(())

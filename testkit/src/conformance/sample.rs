@@ -10,6 +10,9 @@ pub const fn names(kind: Kind) -> [&'static str; 3] {
         Kind::Event => ["title", "location", "description"],
         Kind::Contact => ["display_name", "company", "notes"],
         Kind::Calendar => ["name", "zone", "description"],
+        Kind::Folder => ["name", "path", "role"],
+        // What was sent does not change; what a reader notes of it does.
+        Kind::Message => ["labels", "flags", "custom"],
     }
 }
 
@@ -20,6 +23,8 @@ pub fn plain(kind: Kind, title: &str) -> Content {
         Kind::Event => event(title),
         Kind::Contact => contact(title),
         Kind::Calendar => Content::new(fields(json!({"name": title, "description": "For coffee"}))),
+        Kind::Folder => Content::new(fields(json!({"name": title}))),
+        Kind::Message => message(title),
     }
 }
 
@@ -28,8 +33,42 @@ pub fn plain(kind: Kind, title: &str) -> Content {
 pub fn with_people(kind: Kind, title: &str) -> Content {
     match kind {
         Kind::Event => meeting(title),
-        Kind::Contact | Kind::Calendar => plain(kind, title),
+        Kind::Contact | Kind::Calendar | Kind::Folder | Kind::Message => plain(kind, title),
     }
+}
+
+/// A value of the first of a kind's [`names`].
+#[must_use]
+pub fn title(kind: Kind, text: &str) -> Value {
+    match kind {
+        Kind::Event | Kind::Contact | Kind::Calendar | Kind::Folder => json!(text),
+        Kind::Message => json!([text]),
+    }
+}
+
+/// A value of the second of a kind's [`names`], other than that of [`plain`].
+#[must_use]
+pub fn elsewhere(kind: Kind) -> Value {
+    match kind {
+        Kind::Event | Kind::Contact | Kind::Calendar | Kind::Folder => json!("Elsewhere"),
+        Kind::Message => json!(["answered"]),
+    }
+}
+
+/// A message.
+#[must_use]
+pub fn message(subject: &str) -> Content {
+    Content::new(fields(json!({
+        "subject": subject,
+        "from": [{"address": "grace@example.org", "name": "Grace"}],
+        "to": [{"address": "zoe@example.net"}],
+        "sent_at": "2026-03-01T09:00:00Z",
+        "message_id": format!("{subject}@example.org"),
+        "thread": format!("{subject}@example.org"),
+        "flags": ["flagged", "seen"],
+        "labels": [subject],
+        "body": {"text": "Bring coffee"},
+    })))
 }
 
 /// A contact.

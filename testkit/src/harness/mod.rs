@@ -2,6 +2,7 @@
 //! test needs and the machine lacks is a failure that says `run scripts/setup`, never a silent skip.
 
 mod cut;
+mod dovecot;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -11,6 +12,7 @@ pub mod sqlite;
 pub mod tls;
 mod wait;
 
+pub use dovecot::{Dovecot, DovecotOptions};
 pub use postgres::{Database, Postgres};
 pub use process::{Program, RunningProgram};
 pub use proxy::{CountingProxy, Fault, FaultAction};

@@ -102,6 +102,15 @@ const fn names(kind: Kind) -> Names {
             labels: "tags",
             own: "my_note",
         },
+        // Messages are not made by people's edits here; the names are those that a reader may set.
+        Kind::Folder | Kind::Message => Names {
+            name: "subject",
+            text: "body",
+            place: "thread",
+            people: "to",
+            labels: "labels",
+            own: "custom",
+        },
     }
 }
 
@@ -238,6 +247,7 @@ fn person(kind: Kind, text: &str) -> Value {
     let address = format!("{text}{PEOPLE}");
     match kind {
         Kind::Contact => json!({"address": address}),
+        Kind::Folder | Kind::Message => json!({"address": address}),
         Kind::Event | Kind::Calendar => {
             json!({"address": address, "role": "participant", "response": "needs_action", "optional": false})
         }
@@ -246,7 +256,7 @@ fn person(kind: Kind, text: &str) -> Value {
 
 fn own(kind: Kind, oracle: &mut Oracle) -> Value {
     match kind {
-        Kind::Contact => json!(oracle.fresh_text()),
+        Kind::Contact | Kind::Folder | Kind::Message => json!(oracle.fresh_text()),
         Kind::Event | Kind::Calendar => {
             let (minute, second) = oracle.fresh_time();
             let before = i64::from(minute) * 60 + i64::from(second);

@@ -130,6 +130,7 @@ impl Providers for Registry {
             skew_ms: 0,
         };
         let ctx = Context {
+            dial: Arc::new(connector_sdk::NoDial),
             http: Arc::new(NoNetwork),
             base_url,
             credentials: Arc::new(Credentials::default()),

@@ -78,6 +78,7 @@ impl Providers for Registry {
         let provider = self.providers[&connection.id].clone();
         let ctx = Context {
             http: Arc::new(NoNetwork),
+            dial: Arc::new(connector_sdk::NoDial),
             base_url: "memory://provider/".parse().unwrap(),
             credentials: Arc::new(Credentials::default()),
             config: Arc::default(),

@@ -264,6 +264,7 @@ impl Providers for Port {
     async fn open(&self, connection: &Connection) -> Result<Provider, Error> {
         let side = side_of(&connection.id);
         let ctx = Context {
+            dial: Arc::new(connector_sdk::NoDial),
             http: Arc::new(NoNetwork),
             base_url: "model://provider/"
                 .parse()
@@ -310,6 +311,7 @@ static INFO: ConnectorInfo = ConnectorInfo {
     id: "model",
     name: "Model",
     kinds: &[Kind::Event],
+    schemes: connector_sdk::WEB,
     default_base_url: None,
     limits: Limits {
         requests_per_second: None,

@@ -80,6 +80,7 @@ impl Account {
         connector.auth().check(&credentials).unwrap();
         let ctx = Context {
             http: Arc::new(http),
+            dial: Arc::new(connector_sdk::NoDial),
             base_url: Url::parse(base_url).unwrap(),
             credentials: Arc::new(credentials),
             config: Arc::default(),

@@ -119,6 +119,7 @@ async fn keys_are_fetched_once_an_hour_and_outlive_a_vendor_that_is_down() {
     let hands = Arc::new(Hands(AtomicI64::new(1_800_000_000_000)));
     let ctx = Context {
         http: vendor.clone(),
+        dial: Arc::new(connector_sdk::NoDial),
         base_url: "https://vendor.example.org/keys".parse().unwrap(),
         credentials: Arc::new(Credentials::default()),
         config: Arc::default(),

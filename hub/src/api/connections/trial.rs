@@ -37,8 +37,12 @@ pub(super) fn open(
         let problem = format!("must be one of: {}", known.join(", "));
         return Err(ApiError::invalid_field("provider", &problem));
     };
-    crate::providers::base_url(config, connector.info().default_base_url)
-        .map_err(|error| ApiError::invalid_field("config.base_url", &error.message))?;
+    crate::providers::base_url(
+        config,
+        connector.info().default_base_url,
+        connector.info().schemes,
+    )
+    .map_err(|error| ApiError::invalid_field("config.base_url", &error.message))?;
     let wrong_credentials = |error: connector_sdk::Error| {
         ApiError::new(Code::InvalidField, error.message)
             .with_details(serde_json::json!({ "path": "credentials" }))
@@ -59,7 +63,8 @@ pub(super) async fn reopen(state: &AppState, connection: &Connection, verify: bo
         .connector(&connection.provider)
         .map(|connector| connector.info());
     let usual = info.and_then(|info| info.default_base_url);
-    crate::providers::base_url(&connection.config, usual)
+    let schemes = info.map_or(connector_sdk::WEB, |info| info.schemes);
+    crate::providers::base_url(&connection.config, usual, schemes)
         .map_err(|error| ApiError::invalid_field("config.base_url", &error.message))?;
     if !verify {
         return Ok(());

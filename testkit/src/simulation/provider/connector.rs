@@ -36,7 +36,10 @@ impl SimConnector {
                     Kind::Event => &[Kind::Event],
                     Kind::Contact => &[Kind::Contact],
                     Kind::Calendar => &[Kind::Calendar],
+                    Kind::Folder => &[Kind::Folder],
+                    Kind::Message => &[Kind::Message],
                 },
+                schemes: connector_sdk::WEB,
                 default_base_url: Some("sim://provider/"),
                 limits: Limits {
                     requests_per_second: None,
@@ -57,7 +60,7 @@ impl SimConnector {
 /// How series of a kind are laid out.
 pub(super) fn series_model(kind: Kind, quirks: &Quirks) -> SeriesModel {
     match (kind, quirks.layout) {
-        (Kind::Contact | Kind::Calendar, _) => SeriesModel::None,
+        (Kind::Contact | Kind::Calendar | Kind::Folder | Kind::Message, _) => SeriesModel::None,
         (Kind::Event, Layout::Whole) => SeriesModel::Whole,
         (Kind::Event, Layout::PerPart) => SeriesModel::PerPart,
         (Kind::Event, Layout::Instances) => SeriesModel::Instances,

@@ -123,7 +123,7 @@ fn listed(state: &State, id: &str) -> RemoteCollection {
         },
         fields: match state.kind {
             Kind::Event => Fields::from([("name".to_owned(), id.into())]),
-            Kind::Contact | Kind::Calendar => Fields::new(),
+            Kind::Contact | Kind::Calendar | Kind::Folder | Kind::Message => Fields::new(),
         },
     }
 }

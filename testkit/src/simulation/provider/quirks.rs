@@ -254,7 +254,7 @@ fn optional_fields(kind: Kind) -> &'static [&'static str] {
             "attachments",
         ],
         Kind::Contact => &["job_title", "phones", "tags", "my_note", "company", "birthday"],
-        Kind::Calendar => &[],
+        Kind::Calendar | Kind::Folder | Kind::Message => &[],
     }
 }
 

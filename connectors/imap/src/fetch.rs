@@ -75,8 +75,8 @@ pub(crate) fn uid_set(uids: &[u32]) -> String {
     while let Some(first) = rest.first() {
         let length = rest
             .iter()
-            .zip(*first..)
-            .take_while(|(uid, expected)| *uid == expected)
+            .zip(u64::from(*first)..)
+            .take_while(|(uid, expected)| u64::from(**uid) == *expected)
             .count();
         let (run, after) = rest.split_at(length);
         if !set.is_empty() {

@@ -150,7 +150,7 @@ async fn sweep(variable: &'static str, step: usize) -> (BTreeMap<String, usize>,
 async fn killed_before_every_write_and_sync_on_sqlite_nothing_is_lost_or_doubled() {
     let variables = ["TROUBLE_DIES_AT", "TROUBLE_DIES_AT_SYNC"];
     // Every one at full size; else so many that some of each sort are met.
-    for (variable, step) in variables.into_iter().zip([size(67, 1), size(4, 1)]) {
+    for (variable, step) in variables.into_iter().zip([size(67, 1), size(2, 1)]) {
         let (died, sent) = sweep(variable, step).await;
         println!(
             "SQLite, at every point no. 1 + {step} n: killed before {died:?}; {sent} deliveries, each stored once and with its \

@@ -53,11 +53,11 @@ pub(crate) async fn set_health(
         "UPDATE connections
          SET health_reason = CASE
                 WHEN health = 'paused' THEN health_reason
-                WHEN $2 = 'active' THEN (
+                WHEN $2 = 'active' THEN COALESCE((
                     SELECT trouble FROM credentials c
                     WHERE c.organization_id = connections.organization_id AND c.connection_id = connections.id
                         AND c.purpose = 'credentials'
-                )
+                ), $1)
                 ELSE $1
              END,
              health = CASE

@@ -28,7 +28,7 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     step!(1, "first light", "0001_first_light.sql"),
     step!(2, "history and holds", "0002_history_and_holds.sql"),
     step!(3, "traits", "0003_traits.sql"),
@@ -42,6 +42,7 @@ const STEPS: [Step; 13] = [
     step!(12, "consent", "0012_consent.sql"),
     step!(15, "audit", "0015_audit.sql"),
     step!(16, "schedules", "0016_schedules.sql"),
+    step!(17, "parts of links", "0017_parts_of_links.sql"),
 ];
 
 /// All steps for an engine. On PostgreSQL sqlx runs them under an advisory lock: of several nodes that start at once

@@ -8,11 +8,14 @@ use crate::collections;
 use crate::migrations::migrator;
 
 /// A worker asks these after every job, and every poll asks the last.
-const ASKED_ALL_THE_TIME: [&str; 4] = [
+const ASKED_ALL_THE_TIME: [&str; 6] = [
     ANYTHING_TO_CLAIM,
     sqlite::CLAIM,
     NEXT_DUE,
     collections::OF_CONNECTION,
+    // As `link_parts.rs` builds them.
+    "DELETE FROM link_parts WHERE organization_id = ? AND link_id IN (?) RETURNING link_id, part, collection_id, remote_id",
+    "DELETE FROM link_parts WHERE organization_id = ? AND link_id IN (?, ?, ?) RETURNING link_id, part, collection_id, remote_id",
 ];
 
 #[tokio::test]

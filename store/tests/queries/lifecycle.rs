@@ -121,7 +121,7 @@ async fn the_facts_count_what_is_there() {
     );
     assert_eq!(
         (facts.migration, facts.oldest_due_at, facts.running),
-        (16, Some(START_MS - 5), 0)
+        (17, Some(START_MS - 5), 0)
     );
     assert!(facts.problems.is_empty() && facts.log_bytes > 0);
     assert_eq!(facts.key_id, bench.place.key().id());
